@@ -1,0 +1,54 @@
+# make help lists what this file does. Nothing but Python (3.11 or later) and make need be installed.
+PYTHON ?= python3
+JOBS ?= auto
+PROFILE ?= quick
+SEED ?= 0
+EXTRAS = test,notebooks,storm,peers,dev
+BIN = .venv/bin
+STAMP = .venv/installed-for-pyproject
+
+.DEFAULT_GOAL := help
+.PHONY: help verify test lint format figures notebooks bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# The optional packages are installed one extra at a time: a platform that has no build of one goes without it, and what
+# needs it is skipped with its reason.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	@for extra in notebooks storm peers; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$extra]" \
+	    || echo "note: the optional extra '$$extra' could not be installed; what needs it will be skipped"; \
+	done
+	@cp pyproject.toml $(STAMP)
+
+verify: $(STAMP)  ## check every claim, write ledger/ledger.json and ledger/ledger.html (PROFILE=full, SEED=1)
+	$(BIN)/mdplab verify --profile $(PROFILE) --seed $(SEED) --out ledger
+
+test: $(STAMP)  ## run the tests of the library itself
+	$(BIN)/python -m pytest -n $(JOBS) tests
+
+lint: $(STAMP)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## let ruff rewrite what lint would complain of
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+figures: $(STAMP)  ## regenerate every figure into figures/out/
+	@set -e; for script in figures/[a-z]*.py; do echo $$script; $(BIN)/python $$script; done
+
+notebooks: $(STAMP)  ## execute every notebook
+	@set -e; for book in notebooks/*.ipynb; do echo $$book; \
+	  $(BIN)/jupyter execute $$book; done
+
+bench: $(STAMP)  ## measure the solvers beside their peers
+	$(BIN)/python benchmarks/solvers.py
+
+clean:  ## remove the environment, caches and everything generated
+	rm -rf .venv ledger figures/out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,51 @@
+"""The look of every figure, and how it is written: SVG and PNG, the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+from cycler import cycler
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by readers with any colour vision and in grey print (with the dashes).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+OUT = Path(__file__).parent / "out"
+
+
+def use() -> None:
+    """Set the style for all figures that follow."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7.2, 4.2),
+            "figure.dpi": 120,
+            "figure.constrained_layout.use": True,
+            "font.size": 11,
+            "axes.prop_cycle": cycler(color=COLOURS),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "svg.hashsalt": "mdplab",
+            "svg.fonttype": "path",
+        }
+    )
+
+
+def save(figure: Figure, name: str) -> list[Path]:
+    """Write ``name``.svg and ``name``.png to the folder given as the first argument of the script, or to figures/out."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else OUT
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
+        path = folder / f"{name}{suffix}"
+        figure.savefig(path, metadata=metadata)
+        written.append(path)
+    plt.close(figure)
+    return written

@@ -1,0 +1,1 @@
+"""mdplab: verifying the theory of reinforcement learning by computation."""

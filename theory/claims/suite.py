@@ -1,0 +1,136 @@
+"""A run over many claims: find them, run them side by side, keep what is finished when the run is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from theory.claims.declaration import Claim, registered
+from theory.claims.engine import run_claim
+from theory.claims.families import PROFILES
+from theory.claims.ledger import Entry, entry
+from theory.errors import InputError
+
+
+def discover(package: str) -> dict[str, Claim]:
+    """Import every module of ``package`` named ``test_*`` and return the claims defined there, by id."""
+    room = importlib.import_module(package)
+    for module in pkgutil.iter_modules(room.__path__):
+        if module.name.startswith("test_"):
+            importlib.import_module(f"{package}.{module.name}")
+    found = {k: c for k, c in registered().items() if c.module.startswith(f"{package}.")}
+    for made in found.values():
+        if made.corrected is not None and made.corrected not in found:
+            raise InputError(f"the claim {made.id} names {made.corrected} as corrected, which does not exist.")
+    return found
+
+
+def select(claims: dict[str, Claim], names: Sequence[str], theme: str | None = None) -> list[Claim]:
+    """The claims that ``names`` (ids of claims or keys of papers) stand for; all of them if there are none.
+
+    Raises :class:`InputError` for a name that fits nothing, with the nearest ones.
+    """
+    chosen: dict[str, Claim] = {}
+    for name in names:
+        fitting = {k: c for k, c in claims.items() if name in (k, c.paper.key)}
+        if not fitting:
+            raise InputError(f"there is no claim or paper {name!r}{_nearest(name, claims)}.")
+        chosen.update(fitting)
+    if not names:
+        chosen = dict(claims)
+    if theme is not None:
+        themes = sorted({c.paper.theme for c in claims.values()})
+        if theme not in themes:
+            raise InputError(f"there is no theme {theme!r}; there are {', '.join(themes)}.")
+        chosen = {k: c for k, c in chosen.items() if c.paper.theme == theme}
+    return list(chosen.values())
+
+
+def _nearest(name: str, claims: dict[str, Claim]) -> str:
+    import difflib
+
+    known = sorted({*claims, *(c.paper.key for c in claims.values())})
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"; the nearest are {', '.join(close)}" if close else ""
+
+
+def fingerprint(packages: Sequence[str]) -> str:
+    """A hash of the source of ``packages``: results of other code are not mixed into a run."""
+    digest = hashlib.sha256()
+    for package in packages:
+        try:
+            room = importlib.import_module(package)
+        except ImportError:
+            continue
+        for place in sorted(room.__path__):
+            for path in sorted(Path(place).rglob("*.py")):
+                digest.update(path.name.encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class Journal:
+    """Finished ledger lines on disk, so that a killed run goes on where it was.
+
+    The first line says what the run is (profile, seed, fingerprint of the code); a journal of another run is set aside, not
+    mixed in. A last line cut off by the kill is ignored.
+    """
+
+    def __init__(self, path: Path, *, profile: str, seed: int, code: str):
+        self.path = path
+        self.header = {"profile": profile, "seed": seed, "code": code}
+        self.finished: dict[str, Entry] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            parsed = []
+            for line in lines:
+                with contextlib.suppress(json.JSONDecodeError):
+                    parsed.append(json.loads(line))
+            if parsed and parsed[0] == self.header:
+                self.finished = {e["id"]: e for e in parsed[1:] if isinstance(e, dict) and "id" in e}
+            text = [self.header, *self.finished.values()]
+            path.write_text("".join(json.dumps(t, allow_nan=False) + "\n" for t in text), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+
+    def add(self, line: Entry) -> None:
+        """Keep one finished line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+
+    def close(self) -> None:
+        """The run is complete and its ledger written: the journal is no longer needed."""
+        self.path.unlink(missing_ok=True)
+
+
+def _one(package: str, claim_id: str, profile: str, seed: int) -> Entry:
+    """Run one claim in a worker process and return its ledger line."""
+    claims = registered()
+    if claim_id not in claims:
+        claims = discover(package)
+    return entry(run_claim(claims[claim_id], profile=profile, seed=seed))
+
+
+def run(claims: Sequence[Claim], *, package: str, profile: str = "quick", seed: int = 0, jobs: int = 1) -> Iterator[Entry]:
+    """Run ``claims`` and yield their ledger lines as they finish; the number of jobs never changes a number.
+
+    A worker uses one thread, so that jobs x threads stays within the cores.
+    """
+    if profile not in PROFILES:
+        raise InputError(f"there is no profile {profile!r}; there are {' and '.join(PROFILES)}.")
+    if jobs == 1 or len(claims) == 1:
+        for made in claims:
+            yield entry(run_claim(made, profile=profile, seed=seed))
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
+            delayed(_one)(package, made.id, profile, seed) for made in claims
+        )
