@@ -199,7 +199,8 @@ def mean_interval(
     r"""A confidence interval for the expectation of independent, identically distributed ``samples``, shape (n,).
 
     Without ``support``: Student's interval, :math:`\bar x \pm t_{n-1}(1-\alpha/2)\, s/\sqrt n`. It is exact for normal samples.
-    For a right-skewed law its lower end is conservative and its upper end is not, the more so the smaller the level; give the
+    For a law skewed to the right (a regret that is rarely very large) its lower end, which refutes, is conservative, and its
+    upper end is not, the more so the smaller the level: what n samples have not seen, no such interval contains. Give the
     support where it is known.
 
     With ``support`` (a, b), an interval that is valid for every law on [a, b] and every n: the intersection of
@@ -219,7 +220,7 @@ def mean_interval(
     tail = level / 2 if side == "both" else level
     centre = float(values.mean())
     # pairwise summation loses at most about log2(n) units in the last place of the largest partial mean
-    rounding = (2 + np.log2(n)) * np.finfo(float).eps * float(np.abs(values).max())
+    rounding = float((2 + np.log2(n)) * np.finfo(float).eps * np.abs(values).max())
     if support is None:
         radius = float(-special.stdtrit(n - 1, tail) * values.std(ddof=1) / np.sqrt(n))
         low, high = centre - radius, centre + radius
@@ -228,8 +229,11 @@ def mean_interval(
         unit = min(max((centre - a) / (b - a), 0.0), 1.0)
         exponent = np.log(2 / tail) / n
         radius = float(empirical_bernstein_radius(n, values.var(ddof=1), tail / 2, b - a))
-        low = max(a + (b - a) * float(bernoulli_kl_lower(unit, exponent)), centre - radius)
-        high = min(a + (b - a) * float(bernoulli_kl_upper(unit, exponent)), centre + radius)
+        low, high = centre - radius, centre + radius
+        if side != "upper":
+            low = max(low, a + (b - a) * float(bernoulli_kl_lower(unit, exponent)))
+        if side != "lower":
+            high = min(high, a + (b - a) * float(bernoulli_kl_upper(unit, exponent)))
     return Interval(-np.inf if side == "upper" else low - rounding, np.inf if side == "lower" else high + rounding, level)
 
 
@@ -247,7 +251,7 @@ def mean_test(samples: ArrayLike, bound: float, level: float, support: tuple[flo
         raise InputError(f"a mean is compared with a finite bound, not {bound}.")
     lower = mean_interval(values, level, support, "lower")
     upper = mean_interval(values, level, support, "upper")
-    rejected = lower.low > bound
+    rejected = bool(lower.low > bound)
     return TestResult(
         name="Student's t" if support is None else "Hoeffding and empirical Bernstein",
         estimate=float(values.mean()),
@@ -354,6 +358,11 @@ def slope_interval(
     n being the number of seeds. Percentiles of the bootstrap are not used: with tens of seeds and thousands of resamples they
     cannot reach the levels of 1e-6 and less that are needed here, while a standard error can be estimated, and the slope is a
     smooth function of means and so nearly normal. The factor n/(n-1) undoes the bootstrap's downward bias.
+
+    The level is nominal. Simulated with 20 seeds at 0.001, it is 0.001 for normal noise, 0.002 for gamma noise of half the
+    mean's size, 0.009 for lognormal noise of the mean's size; and if one run in ten is bad and dominates the mean, 20 seeds
+    contain none of them one time in eight and the interval knows nothing of it. Take many more seeds than one over the
+    frequency of the runs that matter, and a window with room around the claimed exponent.
 
     One row is taken for a *deterministic* curve. Then there is nothing to resample, and the interval is the one of ordinary
     least squares over the m points,

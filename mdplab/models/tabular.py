@@ -21,6 +21,7 @@ from mdplab.models.validation import validate_tabular
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+
 @dataclass(frozen=True, eq=False)
 class TabularMDP:
     """A finite MDP with discount ``gamma``.

@@ -60,7 +60,9 @@ def validate_tabular(mdp: TabularMDP) -> None:
     S, N = pointers.size - 1, rows.size - 1
     counts = np.diff(pointers)
     if pointers[0] != 0 or pointers[-1] != N or (counts < 0).any():
-        raise ModelError(f"state_pointer must rise from 0 to the number of pairs, {N}; it runs from {pointers[0]} to {pointers[-1]}.")
+        raise ModelError(
+            f"state_pointer must rise from 0 to the number of pairs, {N}; it runs from {pointers[0]} to {pointers[-1]}."
+        )
     if (counts == 0).any():
         raise ModelError(f"state {_state(mdp, int(np.argmin(counts)))} has no action.")
     lengths = np.diff(rows)

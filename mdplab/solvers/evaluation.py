@@ -1,8 +1,8 @@
 """Values of a given policy of a discounted MDP, with a certified error.
 
 The value of a policy pi solves V = r_pi + gamma P_pi V, where r_pi(s) = sum_a pi(a|s) R(s, a) and P_pi likewise. Small
-models go to LAPACK's dense solver; larger ones to BiCGSTAB with refinement, and to a sparse LU factorisation if that
-stalls. Whatever found it, the answer is certified afterwards: T_pi is a gamma-contraction in sup norm, hence
+models go to LAPACK's dense solver; larger ones to sparse LU if they are banded, otherwise to BiCGSTAB with refinement.
+Whatever found it, the answer is certified afterwards: T_pi is a gamma-contraction in sup norm, hence
 
     ||V - V^pi|| <= ||T_pi V - V|| / (1 - gamma),
 
@@ -29,6 +29,7 @@ from mdplab.solvers.policy import Floats, as_probabilities, state_sum
 UNIT_ROUNDOFF = 2.0**-53
 DENSE_STATES = 1000  # above, a dense factorisation takes longer than about 0.1 s
 DENSE_ENTRIES = 4_000_000  # entries of the dense (N, S) matrix: 32 MB
+BAND_OPERATIONS = 10**9  # S times the squared bandwidth, up to which sparse LU takes less than a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +100,10 @@ def evaluate_policies(mdp: TabularMDP, policies: ArrayLike) -> tuple[Floats, Flo
     if not kernel.dense or given.ndim != 2:
         raise ModelError("policies are evaluated together for small models only, and are given one a row.")
     probabilities = np.stack([as_probabilities(mdp, row) for row in given]) if len(given) else np.empty((0, mdp.pairs))
-    chains = np.add.reduceat(probabilities[:, :, None] * kernel.matrix, kernel.starts, axis=1)
+    chains: Floats = np.add.reduceat(probabilities[:, :, None] * kernel.matrix, kernel.starts, axis=1)
     right = state_sum(mdp, probabilities * mdp.reward)
-    values = np.linalg.solve(np.eye(mdp.states) - gamma * chains, right[:, :, None])[:, :, 0]
+    system = np.eye(mdp.states) - gamma * chains
+    values = np.asarray(np.linalg.solve(system, right[:, :, None]), dtype=np.float64)[:, :, 0]
     q = mdp.reward + gamma * (values @ kernel.matrix.T)
     residuals = np.abs(state_sum(mdp, probabilities * q) - values).max(axis=1)
     sizes = np.abs(values).max(axis=1)
@@ -192,7 +194,8 @@ class PairTransitions:
     """The transitions of a model in the form that is fastest for linear algebra.
 
     ``matrix`` is (N, S): an array where that takes at most 32 MB and S is at most 1000, else SciPy CSR. ``mass`` is
-    the largest sum of a row, ``terms`` the largest number of entries of a row, ``actions`` that of a state.
+    the largest sum of a row, ``terms`` the largest number of entries of a row, ``incoming`` that of a column, and
+    ``actions`` the largest number of pairs of a state.
     """
 
     def __init__(self, mdp: TabularMDP):
@@ -201,6 +204,7 @@ class PairTransitions:
         self.actions = int(mdp.max_actions)
         self.starts = mdp.state_pointer[:-1]
         self.terms = int(np.diff(mdp.row_pointer).max())
+        self.incoming = int(np.bincount(mdp.next_state).max())
         self.dense = mdp.states <= DENSE_STATES and mdp.pairs * mdp.states <= DENSE_ENTRIES
         self.matrix: Any = sparse.toarray() if self.dense else csr_array(sparse)
         self.mass = float(self.matrix.sum(axis=1).max())
@@ -259,19 +263,25 @@ def dense_solve(matrix: Floats, right: Floats, *, transpose: bool = False) -> Fl
 
 
 def sparse_solve(matrix: Any, right: Floats) -> Floats:
-    """Solve a sparse system to about the accuracy of the arithmetic."""
-    solution = np.zeros_like(right)
-    residual = right
-    for _ in range(6):
-        correction, _ = bicgstab(matrix, residual, rtol=1e-10, atol=0.0, maxiter=400)
-        if not np.isfinite(correction).all():
-            break
-        solution = solution + correction
-        residual = right - matrix @ solution
-        size = np.abs(right).max() + 2 * np.abs(solution).max()
-        if np.abs(residual).max() <= 8 * UNIT_ROUNDOFF * size:  # a few roundings: no more to be had
-            return solution
-    # BiCGSTAB can break down or stagnate on slowly mixing chains; those usually have little fill-in
+    """Solve a sparse system to about the accuracy of the arithmetic.
+
+    Narrow bands (walks, queues, small grids) mix slowly and factorise well: they go to sparse LU at once. The others
+    usually mix fast and fill in badly: they are iterated, and only factorised if that stalls.
+    """
+    entries = matrix.tocoo()
+    bandwidth = int(np.abs(entries.coords[0] - entries.coords[1]).max(initial=0))
+    if matrix.shape[0] * bandwidth**2 > BAND_OPERATIONS:
+        solution = np.zeros_like(right)
+        residual = right
+        for _ in range(6):
+            correction, _ = bicgstab(matrix, residual, rtol=1e-10, atol=0.0, maxiter=400)
+            if not np.isfinite(correction).all():
+                break
+            solution = solution + correction
+            residual = right - matrix @ solution
+            size = np.abs(right).max() + 2 * np.abs(solution).max()
+            if np.abs(residual).max() <= 8 * UNIT_ROUNDOFF * size:  # a few roundings: no more to be had
+                return solution
     factors = splu(matrix.tocsc())
     solution = factors.solve(right)
     return solution + factors.solve(right - matrix @ solution)

@@ -76,8 +76,8 @@ def discounted_occupancy(
     policy_mass = float(state_sum(mdp, probabilities).max())
     mass = float(state.sum())
     contraction = gamma * kernel.mass * policy_mass
-    # A state is entered from at most N pairs: so long can a sum be. The last term is the product with pi(a|s).
-    rounding = accumulated_rounding(mdp.pairs + 6) * (1 - gamma + (1 + contraction) * mass)
+    # so many transitions at the most enter a state, and so long can a sum be
+    rounding = accumulated_rounding(kernel.incoming + 6) * (1 - gamma + (1 + contraction) * mass)
     residual = float(np.abs(inflow - state).sum()) * (1 + accumulated_rounding(mdp.states))
     error = (residual + rounding) / contraction_margin(gamma, contraction, kernel.terms + kernel.actions)
     error = policy_mass * error + accumulated_rounding(2) * mass
@@ -102,9 +102,7 @@ def occupancy_from_every_state(mdp: TabularMDP, policy: ArrayLike, *, normalised
     return np.maximum(dense_solve(matrix, scale * np.eye(mdp.states)), 0.0)
 
 
-def flow_residual(
-    mdp: TabularMDP, pair: ArrayLike, *, start: ArrayLike | None = None, normalised: bool = True
-) -> Floats:
+def flow_residual(mdp: TabularMDP, pair: ArrayLike, *, start: ArrayLike | None = None, normalised: bool = True) -> Floats:
     """How far ``pair`` (N,) is from a flow: sum_a d(s,a) - (1 - gamma) rho(s) - gamma sum P(s|s',a') d(s',a'), (S,).
 
     It is zero exactly for the occupancies of policies, if no entry is negative. With ``normalised=False`` the factor

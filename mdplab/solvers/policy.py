@@ -168,9 +168,7 @@ def as_episodic_probabilities(mdp: EpisodicMDP, policy: ArrayLike) -> Floats:
     horizon, states, actions = mdp.R.shape
     if given.dtype.kind in "iu":
         if given.shape not in ((horizon, states), (states,)):
-            raise ModelError(
-                f"a deterministic policy of this model has shape ({horizon}, {states}), not {given.shape}."
-            )
+            raise ModelError(f"a deterministic policy of this model has shape ({horizon}, {states}), not {given.shape}.")
         if given.size and (given.min() < 0 or given.max() >= actions):
             where = np.argwhere((given < 0) | (given >= actions))[0]
             raise ModelError(

@@ -37,8 +37,9 @@ class PolicyTrajectory:
     """K + 1 policies and their exact values.
 
     ``log_policies`` (K+1, N) and ``q`` (K+1, N) are over pairs, ``values`` is (K+1, S). ``steps`` (K,) holds the factors
-    of Q in the exponent: eta_k for mirror descent, eta / (1 - gamma) for the two natural gradients. Iterate k's value and q are within ``errors[k]`` of those of the policy exp(log_policies[k]) in sup norm. If
-    ``tau`` is positive, values and q are those regularised by tau times the entropy.
+    of Q in the exponent: eta_k for mirror descent, eta / (1 - gamma) for the two natural gradients. Values and q of
+    iterate k are within ``errors[k]`` of those of the policy exp(log_policies[k]) in sup norm. If ``tau`` is positive,
+    they are regularised by tau times the entropy.
     """
 
     log_policies: Floats
@@ -166,9 +167,7 @@ def geometric_steps(first: float, factor: float, *, cap: float = np.inf) -> Step
     return rule
 
 
-def discount_rate_steps(
-    mdp: TabularMDP, constant: float, *, cap: float = np.inf, smallest: float = 1e-12
-) -> StepRule:
+def discount_rate_steps(mdp: TabularMDP, constant: float, *, cap: float = np.inf, smallest: float = 1e-12) -> StepRule:
     """eta_k = max_s KL(greedy(Q_k)(.|s) || pi_k(.|s)) / (constant gamma^(2(k+1))), under which PMD converges like gamma^k.
 
     The greedy policy takes the first best action, so that the divergence is -log pi_k of it. The step is kept between

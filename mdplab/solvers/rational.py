@@ -30,6 +30,7 @@ from mdplab.solvers.evaluation import evaluate_policy
 from mdplab.solvers.policy import as_episodic_probabilities, as_probabilities, greedy_policy
 from theory.errors import InputError
 
+flint: Any
 try:
     import flint
 except ImportError:
@@ -152,7 +153,9 @@ def exact_policy_iteration(model: TabularMDP | RationalMDP, *, max_iterations: i
     _check_discount(twin)
     pointer = twin.state_pointer
     policy = _float_guess(model) if isinstance(model, TabularMDP) else pointer[:-1].copy()
-    for iteration in range(1, max_iterations + 1):
+    iterations = 0
+    while True:
+        iterations += 1
         numerators, denominator = _chain_values(twin, [[(int(pair), Fraction(1))] for pair in policy])
         scaled, scale = _scaled_q(twin, numerators, denominator)
         scaled_value = [n * (scale // denominator) for n in numerators]
@@ -163,9 +166,9 @@ def exact_policy_iteration(model: TabularMDP | RationalMDP, *, max_iterations: i
                 improved[state] = best
         if np.array_equal(improved, policy):
             break
+        if iterations == max_iterations:
+            raise InputError(f"exact policy iteration did not end within {max_iterations} iterations.")
         policy = improved
-    else:
-        raise InputError(f"exact policy iteration did not end within {max_iterations} iterations.")
     pair_state = np.repeat(np.arange(twin.states), np.diff(pointer))
     optimal = np.array([scaled[n] == scaled_value[s] for n, s in enumerate(pair_state.tolist())])
     first = np.flatnonzero(optimal)
@@ -174,7 +177,7 @@ def exact_policy_iteration(model: TabularMDP | RationalMDP, *, max_iterations: i
     gaps = [scaled_value[s] - scaled[n] for n, s in enumerate(pair_state.tolist()) if not optimal[n]]
     gap = Fraction(min(gaps), scale) if gaps else None
     return RationalSolution(
-        value, _fractions(scaled, scale), policy, optimal, gap, _distance(twin, value, twin.defect), iteration
+        value, _fractions(scaled, scale), policy, optimal, gap, _distance(twin, value, twin.defect), iterations
     )
 
 
@@ -203,7 +206,8 @@ def exact_average_reward(model: TabularMDP | RationalMDP, *, max_iterations: int
     pointer = twin.state_pointer
     policy = pointer[:-1].copy()
     for iteration in range(1, max_iterations + 1):
-        matrix, right = [], []
+        matrix: list[list[Fraction]] = []
+        right: list[Fraction] = []
         for pair in policy.tolist():
             state = len(matrix)
             row = [Fraction(0)] * twin.states
@@ -216,7 +220,9 @@ def exact_average_reward(model: TabularMDP | RationalMDP, *, max_iterations: int
         try:
             numerators, denominator = solve_rational(matrix, right)
         except ZeroDivisionError as error:
-            raise InputError("this model has a policy with several recurrent classes: its gain depends on the start.") from error
+            raise InputError(
+                "this model has a policy with several recurrent classes: its gain depends on the start."
+            ) from error
         gain = Fraction(numerators[0], denominator)
         bias = [Fraction(0)] + [Fraction(n, denominator) for n in numerators[1:]]
         improved = policy.copy()
@@ -363,8 +369,7 @@ def _exact_policy(
     if min(weights) < 0:
         raise ModelError(f"the policy takes pair {weights.index(min(weights))} with probability {min(weights)}.")
     return [
-        [(pair, weights[pair]) for pair in range(pointer[s], pointer[s + 1]) if weights[pair]]
-        for s in range(twin.states)
+        [(pair, weights[pair]) for pair in range(pointer[s], pointer[s + 1]) if weights[pair]] for s in range(twin.states)
     ], defect
 
 

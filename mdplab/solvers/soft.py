@@ -43,8 +43,8 @@ from mdplab.solvers.policy import (
     as_episodic_probabilities,
     as_probabilities,
     log_normalise,
-    log_sum_exp,
     log_softmax_policy,
+    log_sum_exp,
     state_sum,
     uniform_policy,
 )
@@ -118,14 +118,10 @@ class SoftEpisodicSolution:
         return np.exp(self.log_policy)
 
 
-def soft_bellman(
-    mdp: TabularMDP, value: ArrayLike, tau: float, *, reference: ArrayLike | None = None
-) -> tuple[Floats, Floats]:
+def soft_bellman(mdp: TabularMDP, value: ArrayLike, tau: float, *, reference: ArrayLike | None = None) -> tuple[Floats, Floats]:
     """(T V, Q) for V = ``value`` (S,): shapes (S,) and (N,). Without ``reference``, entropy regularisation."""
     _check_temperature(tau)
-    return _soft_bellman(
-        mdp, transitions(mdp), np.asarray(value, dtype=np.float64), tau, log_reference(mdp, reference)
-    )
+    return _soft_bellman(mdp, transitions(mdp), np.asarray(value, dtype=np.float64), tau, log_reference(mdp, reference))
 
 
 def soft_greedy(mdp: TabularMDP, q: ArrayLike, tau: float, *, reference: ArrayLike | None = None) -> Floats:
@@ -282,9 +278,7 @@ def log_probabilities(mdp: TabularMDP, policy: ArrayLike | None, *, log: bool = 
     return given.reshape(-1)
 
 
-def soft_value_of(
-    mdp: TabularMDP, kernel: PairTransitions, log_policy: Floats, tau: float, log_mu: Floats | None
-) -> Floats:
+def soft_value_of(mdp: TabularMDP, kernel: PairTransitions, log_policy: Floats, tau: float, log_mu: Floats | None) -> Floats:
     """The regularised value (S,) of a log-policy (N,), without checks and without a certificate."""
     probabilities = np.exp(log_policy)
     with np.errstate(invalid="ignore"):  # 0 * inf, for actions that are never taken
@@ -333,9 +327,7 @@ class _Problem:
         return SoftSolution(value, q, log_policy, self.tau, error, iterations, error <= tol)
 
 
-def _soft_bellman(
-    mdp: TabularMDP, kernel: PairTransitions, value: Floats, tau: float, log_mu: Floats
-) -> tuple[Floats, Floats]:
+def _soft_bellman(mdp: TabularMDP, kernel: PairTransitions, value: Floats, tau: float, log_mu: Floats) -> tuple[Floats, Floats]:
     q = mdp.reward + mdp.gamma * (kernel.matrix @ value)
     return tau * log_sum_exp(mdp, q / tau + log_mu), q
 

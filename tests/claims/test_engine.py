@@ -5,8 +5,8 @@ import pytest
 
 from theory import statistics
 from theory.claims import Claim, Paper, Range, always, at_most, claim, domain, family, over, replay, run_claim
-from theory.claims.declaration import registered
 from theory.claims.comparison import current_level
+from theory.claims.declaration import registered
 from theory.claims.families import Call, derive_seed, read_key, write_key
 from theory.errors import InputError, Unavailable
 

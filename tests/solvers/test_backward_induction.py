@@ -42,9 +42,7 @@ def test_no_policy_beats_the_optimum(seed):
         for choice in itertools.product(range(2), repeat=4)
     ]
     np.testing.assert_allclose(np.max(values, axis=0), best.value[0], rtol=0, atol=2 * best.error)
-    np.testing.assert_allclose(
-        evaluate_episodic_policy(mdp, best.policy).value, best.value, rtol=0, atol=3 * best.error
-    )
+    np.testing.assert_allclose(evaluate_episodic_policy(mdp, best.policy).value, best.value, rtol=0, atol=3 * best.error)
     assert best.advantage.max() == 0
 
 
@@ -59,8 +57,8 @@ def test_the_exact_values_lie_within_the_error(seed, horizon):
     ):
         # the twin's rows and policies are corrected by less than 1e-15, which moves no value by more than H^2 times that
         slack = floats.error + 1e-15 * horizon**2
-        assert np.abs((floats.q - exact.q.astype(float))).max() <= slack
-        assert np.abs((floats.value - exact.value.astype(float))).max() <= slack
+        assert np.abs(floats.q - exact.q.astype(float)).max() <= slack
+        assert np.abs(floats.value - exact.value.astype(float)).max() <= slack
         assert floats.error <= 1e-14 * horizon**2
 
 

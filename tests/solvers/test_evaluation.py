@@ -74,10 +74,8 @@ def test_relabelling_shaping_and_scaling(seed, states):
     policy = random_policy(mdp, seed)
     value = evaluate_policy(mdp, policy)
     potential = np.random.default_rng(seed).standard_normal(states)
-    shaped = mdp.replace(
-        reward=mdp.reward + mdp.gamma * (mdp.transition_matrix() @ potential) - potential[mdp.pair_state]
-    )
-    close = dict(rtol=0, atol=1e-12)
+    shaped = mdp.replace(reward=mdp.reward + mdp.gamma * (mdp.transition_matrix() @ potential) - potential[mdp.pair_state])
+    close = {"rtol": 0, "atol": 1e-12}
     np.testing.assert_allclose(evaluate_policy(shaped, policy).value, value.value - potential, **close)
     np.testing.assert_allclose(evaluate_policy(shaped, policy).advantage, value.advantage, **close)
     np.testing.assert_array_equal(evaluate_policy(mdp.replace(reward=4 * mdp.reward), policy).value, 4 * value.value)
@@ -105,12 +103,14 @@ def test_many_policies_at_once(seed):
 
 
 @pytest.mark.parametrize("gamma", [0.5, 0.99, 0.9999])
-def test_large_models_take_the_sparse_road_and_agree(monkeypatch, gamma):
+@pytest.mark.parametrize("operations", [0, 10**9], ids=["iterated", "factorised"])
+def test_large_models_take_the_sparse_road_and_agree(monkeypatch, gamma, operations):
     mdp = random_mdp(5, states=60, actions=3, gamma=gamma, ragged=True)
     policy = random_policy(mdp, 5)
     dense = evaluate_policy(mdp, policy)
     visits = discounted_occupancy(mdp, policy)
     monkeypatch.setattr(evaluation, "DENSE_STATES", 10)
+    monkeypatch.setattr(evaluation, "BAND_OPERATIONS", operations)
     again = mdp.replace()
     assert not evaluation.transitions(again).dense
     sparse = evaluate_policy(again, policy)
@@ -123,8 +123,10 @@ def test_large_models_take_the_sparse_road_and_agree(monkeypatch, gamma):
         evaluate_policies(again, policy[None])
 
 
-def test_a_slowly_mixing_chain_falls_back_on_lu():
-    """A deterministic walk of 3000 states: BiCGSTAB stagnates, the banded factorisation is exact."""
+@pytest.mark.parametrize("operations", [0, 10**9])
+def test_a_slowly_mixing_chain_is_factorised(monkeypatch, operations):
+    """A deterministic walk of 3000 states: BiCGSTAB stagnates if it is tried, the banded factorisation is exact."""
+    monkeypatch.setattr(evaluation, "BAND_OPERATIONS", operations)
     states, gamma = 3000, 0.9999
     mdp = TabularMDP(
         state_pointer=np.arange(states + 1, dtype=np.int64),

@@ -123,9 +123,9 @@ def test_episodic_policies_in_every_form():
     np.testing.assert_array_equal(as_episodic_probabilities(mdp, table[1]), np.stack([table[1], table[1]]))
     with pytest.raises(ModelError, match="action 2 in state 1"):
         as_episodic_probabilities(mdp, np.array([0, 2, 0]))
+    bad = table.copy()
+    bad[1, 2] = [0.5, 1.0]
     with pytest.raises(ModelError, match=r"state 2 at step 1 sum to 1.5"):
-        bad = table.copy()
-        bad[1, 2] = [0.5, 1.0]
         as_episodic_probabilities(mdp, bad)
     with pytest.raises(ModelError, match=r"shape \(2, 3\)"):
         as_episodic_probabilities(mdp, np.array([0, 1]))

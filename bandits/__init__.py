@@ -1,0 +1,1 @@
+"""Bandits: models, algorithms and their simulators."""
