@@ -46,6 +46,8 @@ def fundamental_inequality(
     holds for every algorithm and every horizon, unlike the asymptotic lower bound of Lai and Robbins (1985) that follows
     from it. The events are "arm 0 was pulled at least n times", for every n.
     """
+    if np.array_equal(bandit.means, other.means):
+        return at_most(0.0, 0.0)  # nothing to tell apart
     here, there = (ucb1_two_armed_law(b, horizon, exploration)[horizon] for b in (bandit, other))
     expected = here @ np.arange(horizon + 1)
     information = first_arm * expected * bernoulli_kl(bandit.means[0], other.means[0])

@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandits.stochastic import (
     BanditRuns,
@@ -34,17 +35,22 @@ def _simulate(means: tuple[float, ...], horizon: int, runs: int, seed: int, expl
     return ucb1(BernoulliBandit(np.array(means)), horizon, run_seeds(seed, runs), exploration)
 
 
+@functools.lru_cache(maxsize=4)
+def _law(means: tuple[float, ...], horizon: int) -> NDArray[np.float64]:
+    return ucb1_two_armed_law(BernoulliBandit(np.array(means)), horizon)
+
+
 @claim(
     PAPER,
     "pulls",
     r"\mathbb{E}[N_a(T)] \le \frac{8 \ln T}{\Delta_a^2} + 1 + \frac{\pi^2}{3}",
     kind="bound in expectation",
-    source="paper",
+    source="recalled",
     assumes="rewards in [0, 1]; gap of arm a positive",
     tests=4,
 )
 @over(bernoulli_bandit.sweep(K=(2, 3, 5), draws=by_profile(quick=3, full=20)), horizon=1000)
-@over(two_armed.sweep(gap=(0.05, 0.1, 0.2, 0.3), mean=(0.5, 1.0)), horizon=1000)
+@over(two_armed.sweep(gap=(0.05, 0.1, 0.3, 0.5), mean=(0.5, 1.0)), horizon=1000)
 @over(bernoulli_arms.sweep(means=Range(0.0, 1.0, size=2)), horizon=1000, budget=by_profile(quick=12, full=100))
 def pulls(
     bandit: BernoulliBandit,
@@ -60,9 +66,11 @@ def pulls(
 
     The intervals for the expectations are valid for every law on [0, T]. In simulation
     :math:`\Delta_a^2\, \mathbb{E}[N_a(T)] / \ln T` increases to 2 as T grows (1.73 at T = 10^4 and 1.91 at 10^5 for a gap of
-    1/2), so that the bound is four times too large in the limit, and a constant of less than 2 in front of the logarithm
-    would be wrong.
+    1/2), so that the bound is four times too large in the limit. A constant of less than 2 in front of the logarithm would be
+    wrong: for the means 0 and 1 the run is deterministic, and equating the two indices gives the limit 2.
     """
+    if not bandit.gaps.any():
+        return at_most(0.0, 0.0)  # no arm is suboptimal
     simulated = _simulate(tuple(bandit.means), horizon, runs, seed, exploration)
     bound = pulls_bound(horizon, bandit.gaps, logarithmic=logarithmic, constant=constant)
     return all_of(
@@ -82,12 +90,12 @@ pulls.control("no exploration", because="an arm that is unlucky at first is neve
     "regret",
     r"\mathbb{E}[R(T)] \le \sum_{a: \Delta_a > 0} \frac{8 \ln T}{\Delta_a} + \Bigl(1 + \frac{\pi^2}{3}\Bigr) \sum_a \Delta_a",
     kind="bound in expectation",
-    source="paper",
+    source="recalled",
     assumes="rewards in [0, 1]",
     tests=2,
 )
 @over(bernoulli_bandit.sweep(K=(2, 10), draws=by_profile(quick=3, full=20)), horizon=1000)
-@over(two_armed.sweep(gap=(0.05, 0.1, 0.5), mean=(0.5, 1.0)), horizon=1000)
+@over(two_armed.sweep(gap=(0.05, 0.1, 0.3, 0.5), mean=(0.5, 1.0)), horizon=1000)
 @over(one_good_arm.sweep(K=5, gap=(0.2, 0.5), mean=(0.5, 0.9)), horizon=1000)
 @over(bernoulli_arms.sweep(means=Range(0.0, 1.0, size=3)), horizon=1000, budget=by_profile(quick=12, full=100))
 def regret(
@@ -104,6 +112,8 @@ def regret(
 
     The sum over arms of gap times expected pulls; the interval is valid for every law on [0, T max gap].
     """
+    if not bandit.gaps.any():
+        return at_most(0.0, 0.0)  # no arm is suboptimal
     simulated = _simulate(tuple(bandit.means), horizon, runs, seed, exploration)
     bound = regret_bound(horizon, bandit.gaps, logarithmic=logarithmic, constant=constant)
     largest = horizon * float(bandit.gaps.max())
@@ -119,24 +129,23 @@ regret.control("no exploration", because="greedy play has linear regret", explor
     "pulls-exactly",
     r"\mathbb{E}[N_a(T)] \le \frac{8 \ln T}{\Delta_a^2} + 1 + \frac{\pi^2}{3} \quad (K = 2,\ T \le 150)",
     kind="inequality",
-    source="paper",
+    source="recalled",
     assumes="two arms with Bernoulli rewards",
 )
 @over(two_armed.sweep(gap=(0.02, 0.3, 0.5, 1.0), mean=1.0))
-@over(bernoulli_arms.sweep(means=Range(0.0, 1.0, size=2)), budget=by_profile(quick=24, full=200))
+@over(bernoulli_arms.sweep(means=Range(0.0, 1.0, size=2)), budget=by_profile(quick=16, full=200))
 def pulls_exactly(bandit: BernoulliBandit, *, horizon: int = 150, logarithmic: float = LOGARITHMIC) -> Comparison:
     """The bound on the expected pulls, with both sides exact, at every round up to 150.
 
     The law of the state (pulls and successes of both arms) is followed from round to round.
     """
+    if not bandit.gaps.any():
+        return at_most(0.0, 0.0)  # no arm is suboptimal
     rounds = np.arange(2, horizon + 1)
     worse = int(np.argmax(bandit.gaps))
-    law = ucb1_two_armed_law(bandit, horizon)[2:]
-    first = law @ np.arange(horizon + 1)
-    expected = first if worse == 0 else rounds - first
+    first = _law(tuple(bandit.means), horizon)[2:] @ np.arange(horizon + 1)
     bound = pulls_bound(rounds, bandit.gaps, logarithmic=logarithmic)[:, worse]
-    # gaps of 0 make the bound infinite, which a search may come upon
-    return at_most(expected, bound, slack=1e-12 * horizon, x=rounds, vacuous=True)
+    return at_most(first if worse == 0 else rounds - first, bound, slack=1e-12 * horizon, x=rounds)
 
 
 pulls_exactly.control("a constant of 1/2 in place of 8", because="UCB1 explores with the constant 2", logarithmic=0.5)
@@ -151,7 +160,7 @@ pulls_exactly.control("a constant of 1/2 in place of 8", because="UCB1 explores 
     source="derived",
     assumes="the gaps do not change with T",
 )
-@over(two_armed.sweep(gap=(0.3, 0.5), mean=(0.5, 0.9)))
+@over(two_armed.sweep(gap=(0.3, 0.5), mean=0.6))
 def logarithmic(
     bandit: BernoulliBandit,
     *,
@@ -162,9 +171,9 @@ def logarithmic(
 ) -> Comparison:
     """On a fixed bandit the regret of UCB1 grows like a logarithm, not like a power of the horizon.
 
-    Theorem 1 says that the exponent tends to 0; a ln T + b has the local exponent a / (a ln T + b), at most 1 / ln T for
-    b >= 0, and about 0.2 is seen here. The window ends below the exponent 1/2 of the minimax rate, which UCB1 shows when the
-    gap shrinks like 1 / sqrt(T).
+    Theorem 1 says that the exponent tends to 0 as the horizon grows: a ln T + b has the local exponent a / (a ln T + b).
+    Between 10^3 and 10^5 it is 0.24 for a gap of 0.3 and 0.19 for 0.5. The window ends below 1/2, the exponent of the
+    minimax rate, which UCB1 shows when the gap shrinks like 1 / sqrt(T).
     """
     horizons = np.geomspace(1e3, 1e5, 7).astype(int)
     best = bandit.optimal_mean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from mdplab.models.errors import ModelError
 from mdplab.models.tabular import TabularMDP
-from mdplab.models.validation import ROUNDING_UNITS, check_distribution
+from mdplab.models.validation import as_array, check_distribution, row_tolerance
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,9 @@ class EpisodicMDP:
 
     ``P`` float64[H, S, A, S] (or [S, A, S] for a kernel that is the same at every step; it is broadcast, not copied), ``R``
     float64[H, S, A] (or [S, A]) expected rewards, ``start`` float64[S] (uniform if None). ``horizon`` may be left out when an
-    array tells it. Raises :class:`ModelError` when the arrays do not describe an MDP.
+    array tells it. Steps are counted from 0. The model's arrays are read-only.
+
+    Raises :class:`ModelError` when the arrays do not describe an MDP.
     """
 
     P: NDArray[np.float64]
@@ -30,35 +33,38 @@ class EpisodicMDP:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        P, R = np.asarray(self.P, dtype=float), np.asarray(self.R, dtype=float)
-        told = {a.shape[0] for a, full in ((P, 4), (R, 3)) if a.ndim == full} | ({self.horizon} if self.horizon else set())
+        P, R = _unrepeated("P", self.P, 4), _unrepeated("R", self.R, 3)
+        horizon = _whole(self.horizon)
+        given = ((np.shape(self.P), 4), (np.shape(self.R), 3))
+        told = sorted({shape[0] for shape, full in given if len(shape) == full} | ({horizon} if horizon else set()))
         if P.ndim not in (3, 4) or R.ndim not in (2, 3) or P.shape[-3] != P.shape[-1] or R.shape[-2:] != P.shape[-3:-1]:
             raise ModelError(
-                f"P has shape {P.shape} and R has {R.shape}; they must be (H, S, A, S) or (S, A, S), and (H, S, A) or (S, A)."
+                f"P has shape {np.shape(self.P)} and R has {np.shape(self.R)}; they must be (H, S, A, S) or (S, A, S), "
+                "and (H, S, A) or (S, A)."
             )
-        if len(told) != 1 or min(told) < 1:
-            raise ModelError(
-                f"the horizon must be one number of steps, 1 or more; the arguments tell {sorted(told) or 'none'}."
-            )
-        H = told.pop()
-        S = P.shape[-1]
-        start = np.full(S, 1.0 / S) if self.start is None else np.asarray(self.start, dtype=float)
+        if len(told) != 1 or told[0] < 1:
+            found = " and ".join(str(h) for h in told) or "none"
+            raise ModelError(f"the horizon must be one number of steps, 1 or more; the arguments tell {found}.")
+        if 0 in P.shape:
+            raise ModelError("the model has no state." if P.shape[-1] == 0 else "state 0 has no action.")
+        H, S = told[0], P.shape[-1]
+        start = np.full(S, 1.0 / S) if self.start is None else as_array("start", self.start, np.float64)
         check_distribution("the start distribution", start, S)
-        for name, array, what in (("P", P, "probability"), ("R", R, "reward")):
-            bad = ~np.isfinite(array) | ((array < 0) if name == "P" else False)
-            if bad.any():
-                where = tuple(int(i) for i in np.argwhere(bad)[0])
-                raise ModelError(f"{name}[{', '.join(map(str, where))}] is {array[where]}, which is no {what}.")
-        off = np.abs(P.sum(axis=-1) - 1)
-        if (off > ROUNDING_UNITS * (S + 1)).any():
-            where = tuple(int(i) for i in np.unravel_index(int(off.argmax()), off.shape))
-            total = P.sum(axis=-1)[where]
-            at = (
-                f"step {where[0]}, state {where[1]}, action {where[2]}"
-                if P.ndim == 4
-                else f"state {where[0]}, action {where[1]}"
-            )
-            raise ModelError(f"the probabilities of {at} sum to {total:.12g}, which is {total - 1:+.3g} off 1.")
+        wrong = ~np.isfinite(P) | (P < 0)
+        if wrong.any():
+            *pair, to = (int(i) for i in np.argwhere(wrong)[0])
+            raise ModelError(f"{_where(pair)} leads to state {to} with probability {P[(*pair, to)]}.")
+        unreal = ~np.isfinite(R)
+        if unreal.any():
+            pair = [int(i) for i in np.argwhere(unreal)[0]]
+            raise ModelError(f"the reward of {_where(pair)} is {R[tuple(pair)]}.")
+        sums = P.sum(axis=-1)
+        off = np.abs(sums - 1)
+        if (off > row_tolerance(S)).any():
+            pair = [int(i) for i in np.unravel_index(int(off.argmax()), off.shape)]
+            total = float(sums[tuple(pair)])
+            raise ModelError(f"the probabilities of {_where(pair)} sum to {total:.12g}, which is {total - 1:+.3g} off 1.")
+        start.flags.writeable = False
         object.__setattr__(self, "P", np.broadcast_to(P, (H, *P.shape[-3:])))
         object.__setattr__(self, "R", np.broadcast_to(R, (H, *R.shape[-2:])))
         object.__setattr__(self, "start", start)
@@ -74,26 +80,51 @@ class EpisodicMDP:
         """Number of actions A."""
         return self.P.shape[2]
 
+    @property
+    def is_stationary(self) -> bool:
+        """Whether one kernel [S, A, S] was given for all steps (equal kernels given step by step do not count)."""
+        return self.horizon == 1 or self.P.strides[0] == 0
+
     def replace(self, **changes: Any) -> EpisodicMDP:
-        """A copy with some fields changed; the key is dropped unless a new one is given."""
+        """A copy with some fields changed; the key is dropped unless a new one is given.
+
+        A new ``horizon`` alone is allowed where kernel and rewards are the same at every step.
+        """
         changes.setdefault("key", None)
+        if "horizon" in changes and self.P.strides[0] == 0 and self.R.strides[0] == 0:
+            changes = {"P": self.P[0], "R": self.R[0]} | changes
+        elif {"P", "R"} & changes.keys():
+            changes.setdefault("horizon", 0 if {"P", "R"} <= changes.keys() else self.horizon)
         return dataclasses.replace(self, **changes)
 
+    def with_key(self, key: str | None) -> EpisodicMDP:
+        """The same model (its arrays are shared, nothing is checked again) under the key that rebuilds it."""
+        twin = copy.copy(self)
+        object.__setattr__(twin, "key", key)
+        return twin
 
-def to_episodic(mdp: TabularMDP, horizon: int) -> EpisodicMDP:
-    """The first ``horizon`` steps of a rectangular tabular model, undiscounted."""
+
+def to_episodic(mdp: TabularMDP, horizon: int, *, discounted: bool = False) -> EpisodicMDP:
+    """The first ``horizon`` steps of a rectangular tabular model; ModelError for a ragged one.
+
+    Undiscounted; with ``discounted`` the rewards of step h (from 0) are multiplied by gamma^h, so that the values at step 0 are
+    those of the discounted model cut off after ``horizon`` steps. A kernel [S, A, S] is shared by all steps.
+    """
     P, R = mdp.dense()
-    return EpisodicMDP(P, R, start=mdp.start_distribution, horizon=horizon)
+    steps = _whole(horizon)
+    rewards = mdp.gamma ** np.arange(steps)[:, None, None] * R if discounted and steps > 0 else R
+    return EpisodicMDP(P, rewards, start=mdp.start_distribution, horizon=steps)
 
 
 def to_tabular(mdp: EpisodicMDP, gamma: float = 1.0) -> TabularMDP:
     """The time-expanded model: state h S + s is s at step h, the last state is the end, absorbing with reward 0.
 
-    With gamma = 1 its values are those of the episodic model; a smaller gamma discounts each step.
+    With gamma = 1 its values are those of the episodic model; a smaller gamma discounts each step. The last step leads to the
+    end, whatever its kernel says: no value depends on it.
     """
     H, S, A = mdp.R.shape
     end = H * S
-    flat = mdp.P.reshape(H, S * A, S)
+    flat = mdp.P.reshape(H, S * A, S) if not mdp.is_stationary else np.broadcast_to(mdp.P[0].reshape(S * A, S), (H, S * A, S))
     step, pair, to = np.nonzero(flat[:-1])
     counts = np.concatenate((np.bincount(step * S * A + pair, minlength=(H - 1) * S * A), np.ones(S * A + A, dtype=np.int64)))
     start = np.zeros(end + 1)
@@ -108,3 +139,21 @@ def to_tabular(mdp: EpisodicMDP, gamma: float = 1.0) -> TabularMDP:
         gamma=gamma,
         start=start,
     )
+
+
+def _unrepeated(name: str, value: Any, full: int) -> NDArray[np.float64]:
+    """The array, without its first axis where that only repeats it (a model's own arrays, as ``replace`` hands them on)."""
+    if isinstance(value, np.ndarray) and value.ndim == full and value.shape[0] > 1 and value.strides[0] == 0:
+        value = value[0]
+    return as_array(name, value, np.float64)
+
+
+def _whole(horizon: Any) -> int:
+    if isinstance(horizon, (bool, np.bool_)) or not isinstance(horizon, (int, np.integer)):
+        raise ModelError(f"the horizon is {horizon!r}; it must be a whole number of steps.")
+    return int(horizon)
+
+
+def _where(pair: list[int]) -> str:
+    *step, state, action = pair
+    return f"{f'step {step[0]}, ' if step else ''}state {state}, action {action}"

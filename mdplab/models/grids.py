@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdplab.models.errors import ModelError
+from mdplab.models.families import model_family, require, require_probability
 from mdplab.models.tabular import TabularMDP
-from theory.claims.families import Call, family
 
 # up, right, down, left: the neighbours of an action in this order are its two perpendiculars
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
 NAMES = ("up", "right", "down", "left")
 
 
-@family
+@model_family
 def grid_world(
     map: str = "S..\n.#.\n..G", slip: float = 0.1, step: float = 0.0, goal: float = 1.0, pit: float = -1.0, gamma: float = 0.95
 ) -> TabularMDP:
@@ -22,38 +22,38 @@ def grid_world(
 
     A move goes where it was meant with probability 1 - ``slip`` and to either side with ``slip`` / 2; walls and edges keep it in
     place. Every move pays ``step``; entering the goal or a pit pays ``goal`` or ``pit`` on top and ends the episode in an
-    absorbing state. States are the cells that are no wall, in reading order, then the end.
+    absorbing state. States are the cells that are no wall, in reading order, then the end; goals and pits are among them, for
+    pictures, but are never stood on. The start is uniform over the cells marked ``S``, or over the floor if there is none.
     """
-    rows = map.split("\n")
+    rows = map.strip("\n").split("\n")
     if len({len(r) for r in rows}) != 1 or not rows[0]:
-        raise ModelError("the rows of the map must be of one length, and not empty.")
-    strange = sorted(set(map) - set("#.SGP\n"))
-    if strange:
-        raise ModelError(f"the map holds {strange[0]!r}; only # . S G P are known.")
+        widths = sorted({len(r) for r in rows})
+        raise ModelError(f"the rows of the map must be of one length, and not empty; they are {widths} characters long.")
+    strange = sorted(set("".join(rows)) - set("#.SGP"))
+    require(not strange, f"the map holds {strange[0] if strange else ''!r}; only # . S G P are known.")
     cells = np.array([list(r) for r in rows])
     pay = np.select([cells == "G", cells == "P"], [goal, pit], 0.0)
-    built = _build(cells == "#", np.isin(cells, ["G", "P"]), pay, slip, step, gamma, cells == "S")
-    key = str(Call("grid_world", {"map": map, "slip": slip, "step": step, "goal": goal, "pit": pit, "gamma": gamma}))
-    return built.replace(key=key)
+    ends = np.isin(cells, ["G", "P"])
+    require(bool((~ends & (cells != "#")).any()), "the map has no floor to stand on.")
+    return _build(cells == "#", ends, pay, slip, step, gamma, cells == "S")
 
 
-@family(rows=2, columns=2)
+@model_family(rows=2, columns=2)
 def slippery_grid(
     rows: int = 10, columns: int = 10, slip: float = 0.2, obstacles: float = 0.1, gamma: float = 0.99, seed: int = 0
 ) -> TabularMDP:
     """A large slippery grid with random obstacles: every move costs 1, the goal in the far corner ends the episode with 0.
 
-    A fraction ``obstacles`` of the cells (never the two corners) is wall.
+    The start is the near corner; each other cell is a wall with probability ``obstacles``, so that the goal may be out of reach
+    (then -1 / (1 - gamma) is all there is). States and moves are those of :func:`grid_world`.
     """
-    if rows < 2 or columns < 2:
-        raise ModelError(f"a grid needs two rows and two columns or more, not {rows} and {columns}.")
+    require(rows >= 2 and columns >= 2, f"a grid needs two rows and two columns or more, not {rows} and {columns}.")
+    require_probability("the fraction of obstacles", obstacles)
     wall = np.random.default_rng(seed).random((rows, columns)) < obstacles
     wall[0, 0] = wall[-1, -1] = False
     ends, start = np.zeros((rows, columns), dtype=bool), np.zeros((rows, columns), dtype=bool)
     ends[-1, -1] = start[0, 0] = True
-    built = _build(wall, ends, np.zeros((rows, columns)), slip, -1.0, gamma, start)
-    parameters = {"rows": rows, "columns": columns, "slip": slip, "obstacles": obstacles, "gamma": gamma, "seed": seed}
-    return built.replace(key=str(Call("slippery_grid", parameters)))
+    return _build(wall, ends, np.zeros((rows, columns)), slip, -1.0, gamma, start)
 
 
 def _build(
@@ -66,8 +66,7 @@ def _build(
     start: NDArray[np.bool_],
 ) -> TabularMDP:
     """The model of a grid: open cells in reading order, then one absorbing end; vectorised over cells."""
-    if not 0 <= slip <= 1:
-        raise ModelError(f"the slip probability is {slip}; it must lie between 0 and 1.")
+    require_probability("the slip probability", slip)
     height, width = wall.shape
     number = np.full(wall.shape, -1, dtype=np.int64)
     number[~wall] = np.arange(int((~wall).sum()))
@@ -83,23 +82,26 @@ def _build(
         earn[:, a] = step + pay[ty, tx] * ((ty != y) | (tx != x))
     closed = ends[y, x]  # a cell that ends the episode is never stood on; it leads to the end
     arrive[closed], earn[closed] = end, 0.0
-    nexts = np.empty((S, 4, 3), dtype=np.int32)
-    reward = np.zeros((S, 4))
     weights = np.array([1 - slip, slip / 2, slip / 2])
+    nexts, reward = np.full((S, 4, 3), end, dtype=np.int32), np.zeros((S, 4))
     for a in range(4):
         ways = [a, (a + 1) % 4, (a - 1) % 4]
         nexts[:-1, a] = arrive[:, ways]
         reward[:-1, a] = earn[:, ways] @ weights
-    nexts[-1] = end
-    where = number[start]
+    probability = np.broadcast_to(weights, nexts.shape).copy()
+    for later, earlier in ((1, 0), (2, 0), (2, 1)):  # ways that end in the same cell are one transition
+        same = nexts[:, :, later] == nexts[:, :, earlier]
+        probability[:, :, earlier] += np.where(same, probability[:, :, later], 0.0)
+        probability[:, :, later][same] = 0.0
+    keep = probability > 0
+    where = number[start] if start.any() else number[~wall & ~ends]
     law = np.zeros(S)
-    law[where if where.size else slice(0, S - 1)] = 1.0 / (where.size or S - 1)
-    keep = weights > 0
+    law[where] = 1.0 / where.size
     return TabularMDP(
         state_pointer=np.arange(S + 1) * 4,
-        row_pointer=np.arange(4 * S + 1) * int(keep.sum()),
-        next_state=np.ascontiguousarray(nexts[:, :, keep]).ravel(),
-        probability=np.tile(weights[keep], 4 * S),
+        row_pointer=np.concatenate(([0], np.cumsum(keep.sum(axis=2).ravel()))),
+        next_state=nexts[keep],
+        probability=probability[keep],
         reward=reward.ravel(),
         gamma=gamma,
         start=law,

@@ -8,93 +8,138 @@ from typing import Any
 import numpy as np
 
 from mdplab.models.errors import ModelError
+from mdplab.models.families import model_family
+from mdplab.models.options import split_options
 from mdplab.models.tabular import TabularMDP
-from theory.claims.families import Call, family
+
+# Tables in the wild hold thirds with six digits; a row that is further off than their rounding is a mistake.
+TABLE_TOLERANCE = 1e-6
 
 
-def from_gymnasium(environment: Any, gamma: float = 0.99, key: str | None = None, **options: Any) -> TabularMDP:
-    """The exact model of ``environment`` (an instance, or an id with its options) from its table ``env.unwrapped.P``.
+def from_gymnasium(environment: Any, gamma: float = 0.99, **options: Any) -> TabularMDP:
+    """The exact model of ``environment``, an instance or an id with its options, from its table ``env.unwrapped.P``.
 
-    ``P[s][a]`` lists (probability, next state, reward, terminated). A transition that terminates leads to an added absorbing
-    state of reward 0, whatever the table says about the state it names: nothing is earned after the end. The start law is
-    ``initial_state_distrib`` where the environment has one. Probabilities are scaled to sum to 1 exactly (the tables hold
-    rounded thirds); a row that is off by more than a millionth is an error.
+    An id may carry options itself (``"FrozenLake-v1:map_name=8x8"``); keywords are handed to ``gymnasium.make`` too.
+    ``P[s][a]`` lists (probability, next state, reward, terminated). A transition that terminates leads to an absorbing state of
+    reward 0: the state that it names if no action leaves that state or earns anything in it, else one that is added as the last
+    state, since nothing is earned after the end. Time limits are not part of the model. The start law is
+    ``initial_state_distrib`` where the environment has one, else uniform. Probabilities that miss 1 by the rounding of a few
+    decimals (at most a millionth) are divided by their sum.
+
+    Raises :class:`ModelError` for an unknown id or option, an environment without a table, or a table that is not an MDP.
     """
-    if isinstance(environment, str):
-        import gymnasium
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                environment = gymnasium.make(environment, **options)
-        except Exception as error:
-            first = str(error).strip().split("\n")[0].rstrip(".")
-            raise ModelError(f"Gymnasium cannot make {environment!r}: {first}.") from error
-    table = getattr(environment.unwrapped, "P", None)
+    made = _make(environment, options) if isinstance(environment, str) else environment
+    core = getattr(made, "unwrapped", made)
+    table = getattr(core, "P", None)
+    start = getattr(core, "initial_state_distrib", None)
+    if made is not environment and hasattr(made, "close"):
+        made.close()
     if table is None:
-        raise ModelError(f"the environment {environment} has no transition table `P`; its model cannot be read exactly.")
+        raise ModelError(f"the environment {_name(environment)} has no transition table `P`; its model cannot be read exactly.")
+    try:
+        return _from_table(table, start, gamma)
+    except ModelError as error:
+        raise ModelError(f"the table of {_name(environment)} is no model: {error}") from error
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise ModelError(
+            f"the table of {_name(environment)} does not list (probability, next state, reward, terminated) "
+            f"for each state and action: {error!r}."
+        ) from error
+
+
+def _name(environment: Any) -> str:
+    return environment if isinstance(environment, str) else str(getattr(getattr(environment, "spec", None), "id", environment))
+
+
+def _make(text: str, options: dict[str, Any]) -> Any:
+    import gymnasium
+
+    name, written = split_options(text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return gymnasium.make(name, **(written | options))
+    except Exception as error:  # an environment's constructor may raise anything
+        first = str(error).strip().split("\n")[0].rstrip(".")
+        raise ModelError(f"Gymnasium cannot make {text!r}: {type(error).__name__}: {first}.") from error
+
+
+def _from_table(table: Any, start: Any, gamma: float) -> TabularMDP:
     S = len(table)
-    ends = any(done for actions in table.values() for rows in actions.values() for *_, done in rows)
-    pointer, rows, nexts, chances, rewards = [0], [0], [], [], []
-    for s in range(S):
-        for a in sorted(table[s]):
-            law: dict[int, float] = {}
-            earned = 0.0
-            total = sum(p for p, *_ in table[s][a])
-            if abs(total - 1) > 1e-6:
-                raise ModelError(
-                    f"the probabilities of state {s}, action {a} sum to {total:.12g}, which is {total - 1:+.3g} off 1."
-                )
-            for p, to, r, done in table[s][a]:
-                if p > 0:
-                    target = S if done else int(to)
-                    law[target] = law.get(target, 0.0) + p / total
-                    earned += p / total * float(r)
-            nexts += list(law)
-            chances += list(law.values())
-            rows.append(len(nexts))
-            rewards.append(earned)
-        pointer.append(len(rewards))
+    lists = [
+        [rows[a] for a in (sorted(rows) if isinstance(rows, dict) else range(len(rows)))]
+        for rows in map(table.__getitem__, range(S))
+    ]
+    counts = [len(rows) for rows in lists]
+    lengths = [len(ways) for rows in lists for ways in rows]
+    flat = [way for rows in lists for ways in rows for way in ways]
+    if not flat:
+        raise ModelError("it has no transitions.")
+    numbers = np.array([[p, to, r, bool(done)] for p, to, r, done in flat], dtype=float)
+    chance, to, earned, done = numbers[:, 0], numbers[:, 1].astype(np.int64), numbers[:, 2], numbers[:, 3] != 0
+    state = np.repeat(np.arange(S), counts)
+    pair = np.repeat(np.arange(state.size), lengths)
+    origin = state[pair]
+    totals = np.bincount(pair, chance, minlength=state.size)
+    if (np.abs(totals - 1) > TABLE_TOLERANCE).any():
+        worst = int(np.argmax(np.abs(totals - 1)))
+        action = worst - int(np.searchsorted(state, state[worst]))
+        raise ModelError(
+            f"the probabilities of state {state[worst]}, action {action} sum to {totals[worst]:.12g}, "
+            f"which is {totals[worst] - 1:+.3g} off 1."
+        )
+    chance = chance / totals[pair]
+    possible = chance > 0
+    if ((to < 0) | (to >= S)).any():
+        where = int(np.argmax((to < 0) | (to >= S)))
+        raise ModelError(f"state {origin[where]} leads to state {to[where]}, but the states are 0 to {S - 1}.")
+    absorbing = np.ones(S, dtype=bool)
+    absorbing[origin[possible & ((to != origin) | (earned != 0))]] = False
+    ending = done & ~absorbing[to] & possible
+    to[ending] = S
+    ends = bool(ending.any())
+    reward = np.bincount(pair, chance * earned, minlength=state.size)
     if ends:  # with as many actions as the others have, so that a rectangular table stays one
-        for _ in range(max(len(actions) for actions in table.values())):
-            rewards.append(0.0)
-            nexts.append(S)
-            chances.append(1.0)
-            rows.append(len(nexts))
-        pointer.append(len(rewards))
-    start = getattr(environment.unwrapped, "initial_state_distrib", None)
-    law_of_start = None
+        extra = max(counts)
+        pair = np.concatenate((pair, state.size + np.arange(extra)))
+        to, chance = np.concatenate((to, np.full(extra, S))), np.concatenate((chance, np.ones(extra)))
+        reward, state = np.concatenate((reward, np.zeros(extra))), np.concatenate((state, np.full(extra, S)))
+    from scipy.sparse import coo_array
+
+    law = None
     if start is not None:
-        law_of_start = np.zeros(S + ends)
-        law_of_start[:S] = np.asarray(start, dtype=float) / np.sum(start)
-    return TabularMDP(
-        state_pointer=np.array(pointer),
-        row_pointer=np.array(rows),
-        next_state=np.array(nexts),
-        probability=np.array(chances),
-        reward=np.array(rewards),
-        gamma=gamma,
-        start=law_of_start,
-        key=key,
-    )
+        law = np.zeros(S + ends)
+        law[:S] = np.asarray(start, dtype=float) / np.sum(start)
+    matrix = coo_array((chance, (pair, to)), shape=(state.size, S + ends))
+    return TabularMDP.from_sparse(matrix, reward, gamma, state_of_pair=state, start=law)
 
 
-@family
+@model_family
 def frozen_lake(map_name: str = "4x4", is_slippery: bool = True, gamma: float = 0.99) -> TabularMDP:
-    """Gymnasium's FrozenLake-v1, map "4x4" or "8x8"."""
-    parameters = {"map_name": map_name, "is_slippery": is_slippery, "gamma": gamma}
-    key = str(Call("frozen_lake", parameters))
-    return from_gymnasium("FrozenLake-v1", gamma, key, map_name=map_name, is_slippery=is_slippery)
+    """Gymnasium's FrozenLake-v1 on its map "4x4" (16 states) or "8x8" (64); holes and goal absorb."""
+    model = from_gymnasium("FrozenLake-v1", gamma, map_name=map_name, is_slippery=is_slippery)
+    return model.replace(action_names=("left", "down", "right", "up"))
 
 
-@family
+@model_family
 def taxi(gamma: float = 0.99) -> TabularMDP:
-    """Gymnasium's Taxi: 500 states, and the end."""
-    return from_gymnasium("Taxi-v4", gamma, str(Call("taxi", {"gamma": gamma})))
+    """Gymnasium's Taxi (Dietterich 2000): 500 states, and the end."""
+    model = from_gymnasium(_newest("Taxi"), gamma)
+    return model.replace(action_names=("south", "north", "east", "west", "pick up", "drop off"))
 
 
-@family
+@model_family
 def cliff_walking(is_slippery: bool = False, gamma: float = 0.99) -> TabularMDP:
-    """Gymnasium's CliffWalking: 48 states, and the end."""
-    parameters = {"is_slippery": is_slippery, "gamma": gamma}
-    return from_gymnasium("CliffWalking-v1", gamma, str(Call("cliff_walking", parameters)), is_slippery=is_slippery)
+    """Gymnasium's CliffWalking (Sutton and Barto, example 6.6): 48 states, and the end."""
+    model = from_gymnasium(_newest("CliffWalking"), gamma, **({"is_slippery": True} if is_slippery else {}))
+    return model.replace(action_names=("up", "right", "down", "left"))
+
+
+def _newest(name: str) -> str:
+    """The id of the newest version of an environment: releases of Gymnasium differ in which they still make."""
+    import gymnasium
+
+    versions = [spec.version for spec in gymnasium.registry.values() if spec.name == name and spec.version is not None]
+    if not versions:
+        raise ModelError(f"this release of Gymnasium has no environment {name}.")
+    return f"{name}-v{max(versions)}"

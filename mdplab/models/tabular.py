@@ -7,6 +7,7 @@ different numbers of actions, and only transitions of positive probability need 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdplab.models.errors import ModelError
-from mdplab.models.validation import validate_tabular
+from mdplab.models.validation import as_array, check_discount, check_pointers, validate_tabular
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -31,7 +32,11 @@ class TabularMDP:
     float64[nnz], ``reward`` float64[N], ``gamma`` in [0, 1], ``start`` float64[S] or None, ``action`` int32[N] (the label of
     each pair's action, increasing within a state; positions 0, 1, ... when None is given). ``key`` rebuilds a generated model.
 
-    Raises :class:`ModelError` when the arrays do not describe an MDP.
+    A next state may occur more than once in a row; its probabilities then add up. The arrays are not copied when they already
+    have the right type, and the model's views of them are read-only.
+
+    Raises :class:`ModelError` when the arrays do not describe an MDP: shapes or types, an index out of range, a state without
+    actions, numbers that are negative or not finite, a row that does not sum to 1, a discount outside [0, 1].
     """
 
     state_pointer: NDArray[np.int64]
@@ -47,29 +52,30 @@ class TabularMDP:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        for name, dtype in (
-            ("state_pointer", np.int64),
-            ("row_pointer", np.int64),
-            ("next_state", np.int32),
-            ("probability", np.float64),
-            ("reward", np.float64),
-            ("start", np.float64),
-            ("action", np.int32),
-        ):
-            value = getattr(self, name)
-            if value is not None:
-                array = _as_array(name, value, dtype)
-                object.__setattr__(self, name, array)
-        object.__setattr__(self, "gamma", float(self.gamma))
+        arrays = {
+            "state_pointer": np.int64,
+            "row_pointer": np.int64,
+            "next_state": np.int32,
+            "probability": np.float64,
+            "reward": np.float64,
+            "start": np.float64,
+            "action": np.int32,
+        }
+        for name, dtype in arrays.items():
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_array(name, getattr(self, name), dtype))
+        object.__setattr__(self, "gamma", check_discount(self.gamma))
+        for name in ("state_names", "action_names"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(str(n) for n in getattr(self, name)))
+        check_pointers(self)
         if self.action is None:
             counts = np.diff(self.state_pointer)
-            position = np.arange(counts.sum()) - np.repeat(self.state_pointer[:-1], counts)
-            object.__setattr__(self, "action", position.astype(np.int32))
+            object.__setattr__(self, "action", positions(counts).astype(np.int32))
         validate_tabular(self)
-        for name in ("state_pointer", "row_pointer", "next_state", "probability", "reward", "start", "action"):
-            value = getattr(self, name)
-            if value is not None:
-                value.flags.writeable = False
+        for name in arrays:
+            if getattr(self, name) is not None:
+                getattr(self, name).flags.writeable = False
 
     @property
     def states(self) -> int:
@@ -89,7 +95,9 @@ class TabularMDP:
     @cached_property
     def pair_state(self) -> NDArray[np.int32]:
         """The state of each pair, int32[N]."""
-        return np.repeat(np.arange(self.states, dtype=np.int32), np.diff(self.state_pointer))
+        owner = np.repeat(np.arange(self.states, dtype=np.int32), np.diff(self.state_pointer))
+        owner.flags.writeable = False
+        return owner
 
     @cached_property
     def max_actions(self) -> int:
@@ -130,6 +138,12 @@ class TabularMDP:
         changes.setdefault("key", None)
         return dataclasses.replace(self, **changes)
 
+    def with_key(self, key: str | None) -> TabularMDP:
+        """The same model (its arrays are shared, nothing is checked again) under the key that rebuilds it."""
+        twin = copy.copy(self)
+        object.__setattr__(twin, "key", key)
+        return twin
+
     def state_name(self, state: int) -> str:
         """The name of a state as messages give it."""
         return f"{state}" if self.state_names is None else f"{state} ({self.state_names[state]})"
@@ -142,13 +156,17 @@ class TabularMDP:
 
     @classmethod
     def from_dense(cls, P: ArrayLike, R: ArrayLike, gamma: float, start: ArrayLike | None = None, **names: Any) -> TabularMDP:
-        """From ``P[S, A, S]`` and ``R[S, A]`` or ``R[S, A, S]`` (then averaged over next states); zeros are not stored."""
-        kernel, rewards = _as_array("P", P, np.float64), _as_array("R", R, np.float64)
+        """From ``P[S, A, S]`` and ``R[S, A]``, or ``R[S, A, S]`` (then averaged over next states); zeros are not stored.
+
+        ``R[s, a, s']`` may be anything (even NaN) where ``P[s, a, s']`` is 0. Further keywords: ``state_names``,
+        ``action_names``, ``key``. Raises ModelError for shapes that do not fit, and whatever the constructor refuses.
+        """
+        kernel, rewards = as_array("P", P, np.float64), as_array("R", R, np.float64)
         if kernel.ndim != 3 or kernel.shape[0] != kernel.shape[2] or 0 in kernel.shape:
             raise ModelError(f"P has shape {kernel.shape}; it must be (S, A, S).")
         S, A, _ = kernel.shape
         if rewards.shape == (S, A, S):
-            with np.errstate(invalid="ignore"):
+            with np.errstate(invalid="ignore", over="ignore"):
                 rewards = np.where(kernel == 0, 0.0, kernel * rewards).sum(axis=2)
         elif rewards.shape != (S, A):
             raise ModelError(f"R has shape {rewards.shape}; it must be {(S, A)} or {(S, A, S)} to go with P.")
@@ -158,11 +176,11 @@ class TabularMDP:
         return cls(
             state_pointer=np.arange(S + 1) * A,
             row_pointer=np.concatenate(([0], np.cumsum(counts))),
-            next_state=np.nonzero(stored)[1],
+            next_state=np.nonzero(stored)[1].astype(np.int32),
             probability=rows[stored],
             reward=rewards.ravel(),
             gamma=gamma,
-            start=None if start is None else np.asarray(start, dtype=float),
+            start=None if start is None else as_array("start", start, np.float64),
             **names,
         )
 
@@ -180,28 +198,37 @@ class TabularMDP:
 
         For one matrix ``reward`` has shape (N,) and ``state_of_pair`` (nondecreasing, int[N]) says whose pairs the rows are; it
         may be left out when N is a multiple of S (then every state has N / S actions). For a sequence ``reward`` is (S, A).
+        What is given stays as it is. Raises ModelError for shapes that do not fit, and whatever the constructor refuses.
         """
         from scipy.sparse import csr_array, vstack
 
-        if isinstance(transitions, (list, tuple)):
-            A, S = len(transitions), transitions[0].shape[0]
-            if any(t.shape != (S, S) for t in transitions):
-                raise ModelError(f"the {A} transition matrices must all have the same shape (S, S).")
-            stacked = csr_array(vstack(list(transitions), format="csr"))
-            matrix = csr_array(stacked[(np.arange(S)[:, None] + S * np.arange(A)).ravel()])
-            rewards = np.asarray(reward, dtype=float)
-            if rewards.shape != (S, A):
-                raise ModelError(f"the rewards have shape {rewards.shape}; they must be {(S, A)} to go with {A} matrices.")
-            rewards = rewards.ravel()
-        else:
-            matrix, rewards = csr_array(transitions), np.asarray(reward, dtype=float)
+        rewards = as_array("reward", reward, np.float64)
+        try:
+            if isinstance(transitions, (list, tuple)):
+                shapes = sorted({tuple(t.shape) for t in transitions})
+                if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][0] != shapes[0][1]:
+                    raise ModelError(f"the transition matrices have the shapes {shapes}; each must be (S, S).")
+                A, S = len(transitions), shapes[0][0]
+                stacked = csr_array(vstack([csr_array(t) for t in transitions], format="csr"))
+                matrix = csr_array(stacked[(np.arange(S)[:, None] + S * np.arange(A)).ravel()])
+                if rewards.shape != (S, A):
+                    raise ModelError(f"the rewards have shape {rewards.shape}; they must be {(S, A)} to go with {A} matrices.")
+                rewards = rewards.ravel()
+            else:
+                matrix = csr_array(transitions, copy=True)
+        except (TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"the transitions cannot be read as a sparse matrix: {error}.") from error
+        if matrix.ndim != 2 or 0 in matrix.shape:
+            raise ModelError(f"the transition matrix has shape {matrix.shape}; it must be (N, S).")
         N, S = matrix.shape
         if state_of_pair is None:
             if N % S:
                 raise ModelError(f"{N} rows cannot be shared evenly by {S} states; say state_of_pair.")
             owner = np.repeat(np.arange(S), N // S)
         else:
-            owner = np.asarray(state_of_pair, dtype=np.int64)
+            owner = as_array("state_of_pair", state_of_pair, np.int64)
             if owner.shape != (N,) or (np.diff(owner) < 0).any() or owner.min() < 0 or owner.max() >= S:
                 raise ModelError(f"state_of_pair must hold {N} nondecreasing state numbers below {S}.")
         matrix.sum_duplicates()
@@ -213,18 +240,12 @@ class TabularMDP:
             probability=matrix.data,
             reward=rewards,
             gamma=gamma,
-            start=None if start is None else np.asarray(start, dtype=float),
+            start=None if start is None else as_array("start", start, np.float64),
             **names,
         )
 
 
-def _as_array(name: str, value: Any, dtype: Any) -> NDArray[Any]:
-    """``value`` as a contiguous array of ``dtype``, copied unless it is one; integers must not be rounded."""
-    try:
-        given = np.asarray(value)
-        array = np.ascontiguousarray(given, dtype=dtype)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{name} is not an array of numbers: {error}.") from error
-    if np.issubdtype(dtype, np.integer) and given.dtype != array.dtype and not np.array_equal(given, array):
-        raise ModelError(f"{name} must hold integers that fit {np.dtype(dtype).name}.")
-    return array if array is not value else array.view()
+def positions(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1, ..., counts[0] - 1, 0, 1, ..., counts[1] - 1, and so on: the place of each item within its group."""
+    starts = np.cumsum(counts) - counts
+    return np.arange(int(counts.sum())) - np.repeat(starts, counts)

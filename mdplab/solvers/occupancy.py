@@ -9,7 +9,8 @@ a distribution over pairs. It is the only solution of the flow equations
     sum_a d(s, a) = (1 - gamma) rho(s) + gamma sum_{s', a'} P(s | s', a') d(s', a'),    d(s, a) = pi(a|s) sum_b d(s, b),
 
 the constraints of the dual linear program (d'Epenoux 1963; Puterman 1994, section 6.9). The flow is a contraction in
-L1, so that ||d - d_true||_1 <= ||residual||_1 / (1 - gamma); rounding is added.
+L1, so that ||d - d_true||_1 <= ||residual||_1 / (1 - gamma); rounding is added. The truth meant is that of the numbers as
+they are given: where rows, start or policy miss 1 by a rounding, so does the occupancy.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from bandits.stochastic import (
     run_seeds,
     two_armed,
 )
-from bandits.ucb1 import ucb1
+from bandits.ucb1 import ucb1, ucb1_two_armed_law
 from theory.errors import InputError
 from theory.statistics import mean_interval
 
@@ -114,6 +114,29 @@ def test_expected_pulls_agree_with_exact_enumeration(means: tuple[str, ...], exp
         assert exact[a] in mean_interval(runs.pulls[:, 0, a], 1e-7, (0.0, float(horizon)))
 
 
+@pytest.mark.parametrize("exploration", [2.0, 0.3, 0.0])
+@pytest.mark.parametrize("means", [("1/4", "3/4"), ("1/2", "9/20"), ("0", "1")])
+def test_the_law_of_two_arms_agrees_with_exact_enumeration(means: tuple[str, ...], exploration: float) -> None:
+    law = tuple(Fraction(m) for m in means)
+    table = ucb1_two_armed_law(bernoulli_arms(means=tuple(float(m) for m in law)), 20, exploration)
+    assert table.shape == (21, 21)
+    assert table.sum(axis=1) == pytest.approx(np.ones(21), rel=1e-14)
+    for horizon in (1, 2, 9, 20):
+        exact = exact_expected_pulls(law, horizon, exploration)
+        assert table[horizon] @ np.arange(21) == pytest.approx(exact[0], rel=1e-13)
+
+
+def test_the_law_of_two_arms_agrees_with_simulation() -> None:
+    """The whole distribution of the pulls after 60 rounds, by a chi-square test at 1e-6."""
+    bandit = bernoulli_arms(means=(0.45, 0.6))
+    law = ucb1_two_armed_law(bandit, 60)[60]
+    seen = np.bincount(ucb1(bandit, 60, run_seeds(4, 30_000)).pulls[:, 0, 0], minlength=61)
+    common = law * 30_000 >= 8
+    expected = np.append(law[common], law[~common].sum()) * 30_000
+    observed = np.append(seen[common], seen[~common].sum())
+    assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-6
+
+
 def test_the_streams_are_uniform_and_independent() -> None:
     means = np.array([0.3, 0.3, 0.85])
     rewards = reward_stack(means, run_seeds(0, 4000), 200)
@@ -170,6 +193,8 @@ def test_bandits_and_their_families() -> None:
         (lambda: ucb1(two_armed(), 10, run_seeds(0, 2), checkpoints=[5, 11]), "checkpoints"),
         (lambda: ucb1(two_armed(), 10, run_seeds(0, 2), checkpoints=[0.5]), "whole numbers"),
         (lambda: ucb1(two_armed(), 10, [0.5]), "seeds"),
+        (lambda: ucb1_two_armed_law(bernoulli_bandit(K=3), 10), "two arms"),
+        (lambda: ucb1_two_armed_law(two_armed(), 401), "between 1 and 400"),
     ],
 )
 def test_bad_input(call, message: str) -> None:

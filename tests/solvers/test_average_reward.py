@@ -57,13 +57,13 @@ def test_no_deterministic_policy_has_a_larger_gain(seed):
 @given(seeds)
 def test_the_exact_gain_lies_in_the_bracket(seed):
     mdp = connected(seed, ragged=True)
-    result = relative_value_iteration(mdp)
+    result = relative_value_iteration(mdp, tol=1e-11)
     exact = exact_average_reward(mdp)
     assert result.lower <= float(exact.gain) <= result.upper
-    assert result.upper - result.lower <= 1e-9
-    np.testing.assert_allclose(result.bias, exact.bias.astype(float), atol=1e-7)
+    assert result.upper - result.lower <= 1e-11
+    np.testing.assert_allclose(result.bias, exact.bias.astype(float), rtol=0, atol=1e-8)
     # gain + bias = T bias
-    np.testing.assert_allclose(state_max(mdp, result.q), result.gain + result.bias, atol=1e-9)
+    np.testing.assert_allclose(state_max(mdp, result.q), result.gain + result.bias, rtol=0, atol=1e-11)
 
 
 @settings(max_examples=10, deadline=None)
@@ -115,7 +115,7 @@ def test_transient_states_do_not_matter():
     mdp = TabularMDP.from_dense(np.array([[[0.0, 1]], [[0, 1]]]), np.array([[7.0], [2.0]]), 0.9)
     result = average_reward_evaluation(mdp, np.array([0, 1]))
     assert result.lower <= 2 <= result.upper
-    np.testing.assert_allclose(result.bias, [5, 0], atol=1e-14)
+    np.testing.assert_allclose(result.bias, [5, 0], rtol=0, atol=1e-14)
     assert relative_value_iteration(mdp).gain == pytest.approx(2, abs=1e-9)
 
 
@@ -128,8 +128,8 @@ def test_the_sparse_road_agrees(monkeypatch):
     again = mdp.replace()
     sparse = average_reward_evaluation(again, policy)
     assert sparse.gain == pytest.approx(dense.gain, abs=1e-13)
-    np.testing.assert_allclose(sparse.stationary, dense.stationary, atol=1e-14)
-    np.testing.assert_allclose(sparse.bias, dense.bias, atol=1e-11)
+    np.testing.assert_allclose(sparse.stationary, dense.stationary, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(sparse.bias, dense.bias, rtol=0, atol=1e-11)
     assert relative_value_iteration(again).gain == pytest.approx(best.gain, abs=2e-9)
 
 

@@ -37,8 +37,11 @@ def test_every_iterate_has_its_own_values(seed, gamma):
         assert np.abs(run.q[k] - alone.q).max() <= run.errors[k] + alone.error
         assert run.errors[k] <= 2 * alone.error + 1e-14
         if k:
-            weights = run.policies[k - 1] * np.exp(0.7 * before.advantage / (1 - gamma))
-            np.testing.assert_allclose(run.policies[k], weights / state_sum(mdp, weights)[mdp.pair_state], rtol=0, atol=1e-9)
+            logits = run.log_policies[k - 1] + 0.7 * before.advantage / (1 - gamma)
+            for s in range(mdp.states):
+                own = slice(mdp.state_pointer[s], mdp.state_pointer[s + 1])
+                expected = np.exp(logits[own] - np.logaddexp.reduce(logits[own]))
+                np.testing.assert_allclose(run.policies[k, own], expected, rtol=0, atol=1e-9)
         before = alone
 
 

@@ -81,13 +81,13 @@ class Journal:
     mixed in. A last line cut off by the kill is ignored.
     """
 
-    def __init__(self, path: Path, *, profile: str, seed: int, code: str):
+    def __init__(self, path: Path, *, profile: str, seed: int, code: str, fresh: bool = False):
         self.path = path
         self.header = {"profile": profile, "seed": seed, "code": code}
         self.finished: dict[str, Entry] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() and not fresh else []
             parsed = []
             for line in lines:
                 with contextlib.suppress(json.JSONDecodeError):

@@ -1,0 +1,270 @@
+"""The command line: ``mdplab verify``, ``claims``, ``replay``, ``solve``, ``info``."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from theory.errors import InputError, Unavailable
+
+CHECKS = "paper_checks"  # found by name when a command runs: the library does not import its checks
+PACKAGES = ("theory", "mdplab", "bandits", "games", "experiments", CHECKS)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Verify, by computation, what papers on reinforcement learning theory prove and claim.",
+)
+
+
+def _bad_input_exits_with_2(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (InputError, Unavailable) as error:
+            typer.echo(f"mdplab: {error}", err=True)
+            raise typer.Exit(2) from None
+
+    return guarded
+
+
+@app.command(epilog="Example: mdplab verify nash-mp classical/bellman-contraction --profile full --seed 1")
+@_bad_input_exits_with_2
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[PAPER|CLAIM]...", help="what to check; everything if left out")] = None,
+    theme: Annotated[str | None, typer.Option(help="only claims of this theme")] = None,
+    profile: Annotated[str, typer.Option(help="quick or full: how many and how large instances")] = "quick",
+    jobs: Annotated[int | None, typer.Option(min=1, help="processes; all cores if left out")] = None,
+    seed: Annotated[int, typer.Option(help="draws every instance afresh")] = 0,
+    out: Annotated[Path, typer.Option(help="folder of ledger.json and ledger.html")] = Path("ledger"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget what a killed run had finished")] = False,
+) -> None:
+    """Check claims, print the table and write the ledger; a killed run goes on where it was."""
+    from rich.console import Console
+    from theory.claims.page import write_page
+
+    from theory.claims import ledger, suite
+    from theory.claims.table import print_table
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    chosen = suite.select(suite.discover(CHECKS), names or [], theme)
+    began = time.perf_counter()
+    journal = suite.Journal(
+        out / "unfinished.jsonl", profile=profile, seed=seed, code=suite.fingerprint(PACKAGES), fresh=fresh
+    )
+    wanted = {c.id for c in chosen}
+    lines = [line for k, line in journal.finished.items() if k in wanted]
+    left = [c for c in chosen if c.id not in journal.finished]
+    if lines:
+        console.print(f"{len(lines)} claims were finished by an earlier run and are kept.")
+    workers = min(jobs or os.cpu_count() or 1, max(1, len(left)))
+    try:
+        for line in _progress(suite.run(left, package=CHECKS, profile=profile, seed=seed, jobs=workers), len(left), console):
+            journal.add(line)
+            lines.append(line)
+    except KeyboardInterrupt:
+        typer.echo(f"\nmdplab: stopped; {len(lines)} of {len(chosen)} claims are kept, the same command goes on from there.", err=True)
+        raise typer.Exit(130) from None
+    seconds = time.perf_counter() - began
+    print_table(lines, console, seconds=seconds)
+    book = ledger.ledger(lines, profile=profile, seed=seed, seconds=seconds)
+    ledger.write_json(book, out / "ledger.json")
+    write_page(book, out / "ledger.html")
+    journal.close()
+    console.print(f"ledger: {out / 'ledger.json'} and {out / 'ledger.html'}")
+    if ledger.unexpected(lines):
+        raise typer.Exit(1)
+
+
+def _progress(lines: Any, total: int, console: Any) -> Any:
+    """The lines, with a progress bar and the time that is left; plain lines where the output is no terminal."""
+    if not console.is_terminal:
+        for count, line in enumerate(lines, 1):
+            console.print(f"[{count}/{total}] {line['id']}: {line['verdict']} ({line['seconds']:.1f} s)", highlight=False, markup=False)
+            yield line
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("checking", total=total)
+        for line in lines:
+            bar.update(task, advance=1, description=line["id"][:40])
+            yield line
+
+
+@app.command(epilog="Example: mdplab claims --theme games")
+@_bad_input_exits_with_2
+def claims(
+    theme: Annotated[str | None, typer.Option(help="only claims of this theme")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """List the claims with their papers, kinds, sources and expected verdicts."""
+    from theory.claims import suite
+
+    chosen = suite.select(suite.discover(CHECKS), [], theme)
+    if as_json:
+        rows = [
+            {
+                "id": c.id,
+                "paper": c.paper.key,
+                "title": c.paper.title,
+                "arxiv": c.paper.arxiv,
+                "theme": c.paper.theme,
+                "kind": c.kind,
+                "source": c.source,
+                "expected": c.expected,
+                "headline": c.headline,
+                "statement": c.statement,
+                "controls": [k.name for k in c.controls],
+            }
+            for c in chosen
+        ]
+        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("claim", "kind", "source", "expected", "headline"):
+        table.add_column(column, overflow="fold")
+    for c in sorted(chosen, key=lambda c: (c.paper.theme, c.id)):
+        table.add_row(c.id, c.kind, c.source, c.expected, c.headline)
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    console.print(table)
+    console.print(f"{len(chosen)} claims of {len({(c.paper.key, c.paper.title) for c in chosen})} papers.")
+
+
+@app.command(epilog="Example: mdplab replay classical/bellman-contraction 'garnet(A=2, S=3, b=2, gamma=0.9, seed=7)'")
+@_bad_input_exits_with_2
+def replay(
+    claim: Annotated[str, typer.Argument(help="the claim's id")],
+    key: Annotated[str, typer.Argument(help="an instance, as the ledger writes it")],
+    control: Annotated[str | None, typer.Option(help="run this control of the claim instead")] = None,
+    profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
+) -> None:
+    """Run a claim on one instance again and show both sides."""
+    from theory.claims import engine, suite
+
+    (made,) = suite.select(suite.discover(CHECKS), [claim])[:1]
+    if made.id != claim:
+        raise InputError(f"{claim!r} is a paper; replay needs one of its claims, such as {made.id}.")
+    found = engine.replay(made, key, control=control, profile=profile)
+    typer.echo(f"{made.id}{f' / {control}' if control else ''} on {key}")
+    typer.echo(f"  outcome {found.outcome}   ratio {found.ratio:.12g}   {found.where}".rstrip())
+    typer.echo(f"  lhs {found.lhs:.12g}   rhs {found.rhs:.12g}   slack {found.slack:.3g}   comparisons {found.entries}")
+    for test in found.tests:
+        typer.echo(f"  {test.name}: [{test.low:.6g}, {test.high:.6g}] at level {test.level:.2g} from {test.samples} samples")
+
+
+MODEL_HELP = "a Gymnasium id (FrozenLake-v1:map_name=8x8), a file (.npz, .tra, .prism), or garnet:S=1000,A=10,b=5,seed=0"
+Model = Annotated[str, typer.Argument(help=MODEL_HELP)]
+Gamma = Annotated[float | None, typer.Option(help="discount; the model's own (0.99 where it has none) if left out")]
+
+
+@app.command(epilog="Example: mdplab solve FrozenLake-v1:map_name=8x8 --gamma 0.99 --json")
+@_bad_input_exits_with_2
+def solve(
+    model: Model,
+    gamma: Gamma = None,
+    method: Annotated[
+        str,
+        typer.Option(help="auto, value-iteration, gauss-seidel, policy-iteration, modified-policy-iteration, linear-programming"),
+    ] = "auto",
+    tol: Annotated[float, typer.Option(help="width of the certified bracket, sup norm")] = 1e-6,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON and nothing else")] = False,
+    out: Annotated[Path | None, typer.Option(help="write the arrays V, lower, upper, policy to this .npz file")] = None,
+) -> None:
+    """Solve a model; the answer carries a bracket that surely holds the optimal value."""
+    import numpy as np
+
+    from mdplab import solvers
+    from mdplab.models import read_model
+
+    mdp = read_model(model, gamma=gamma)
+    began = time.perf_counter()
+    solution = solvers.solve(mdp, tol, method)  # type: ignore[arg-type]
+    seconds = time.perf_counter() - began
+    start = mdp.start_distribution
+    found = {
+        "states": mdp.states,
+        "pairs": mdp.pairs,
+        "gamma": mdp.gamma,
+        "method": solution.method,
+        "value_start": float(start @ solution.value),
+        "lower_start": float(start @ solution.lower),
+        "upper_start": float(start @ solution.upper),
+        "iterations": solution.iterations,
+        "seconds": seconds,
+    }
+    if out is not None:
+        try:
+            with out.open("wb") as file:
+                np.savez_compressed(
+                    file, V=solution.value, lower=solution.lower, upper=solution.upper, policy=solution.policy
+                )
+        except OSError as error:
+            raise InputError(f"{out} cannot be written: {error.strerror}.") from error
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, value in found.items():
+        typer.echo(f"{name.replace('_', ' '):12} {f'{value:.12g}' if isinstance(value, float) else value}")
+    typer.echo(f"{'width':12} {solution.width:.3g}")
+
+
+@app.command(epilog="Example: mdplab info garnet:S=1000,A=10,b=5,seed=0")
+@_bad_input_exits_with_2
+def info(model: Model, gamma: Gamma = None) -> None:
+    """Describe a model: its size, its rewards, and how its states communicate."""
+    import numpy as np
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    from mdplab.models import read_model
+
+    mdp = read_model(model, gamma=gamma)
+    owner = np.repeat(mdp.pair_state, np.diff(mdp.row_pointer))
+    moves = csr_array((mdp.probability > 0, (owner, mdp.next_state)), shape=(mdp.states, mdp.states))
+    count, label = connected_components(moves, connection="strong")
+    coo = moves.tocoo()
+    leaving = np.zeros(count, dtype=bool)
+    leaving[label[coo.row[label[coo.row] != label[coo.col]]]] = True
+    actions, branches = np.diff(mdp.state_pointer), np.diff(mdp.row_pointer)
+    facts = {
+        "states": mdp.states,
+        "pairs": mdp.pairs,
+        "actions": f"{actions.min()} to {actions.max()} in a state",
+        "transitions": f"{mdp.transitions}, {branches.min()} to {branches.max()} for a pair",
+        "discount": mdp.gamma,
+        "rewards": f"{mdp.reward.min():.6g} to {mdp.reward.max():.6g}",
+        "start": "uniform (none given)" if mdp.start is None else f"{int((mdp.start > 0).sum())} states",
+        "classes": f"{count} communicating, {int((~leaving).sum())} of them closed",
+    }
+    if mdp.key:
+        facts["key"] = mdp.key
+    for name, value in facts.items():
+        typer.echo(f"{name:12} {value}")
+
+
+if __name__ == "__main__":
+    app()
