@@ -42,12 +42,17 @@ def _bad_input_exits_with_2(command: Callable[..., Any]) -> Callable[..., Any]:
 @app.command(epilog="Example: mdplab verify nash-mp classical/bellman-contraction --profile full --seed 1")
 @_bad_input_exits_with_2
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[PAPER|CLAIM]...", help="what to check; everything if left out")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[PAPER|CLAIM]...", help="what to check; everything if left out")
+    ] = None,
     theme: Annotated[str | None, typer.Option(help="only claims of this theme")] = None,
     profile: Annotated[str, typer.Option(help="quick or full: how many and how large instances")] = "quick",
     jobs: Annotated[int | None, typer.Option(min=1, help="processes; all cores if left out")] = None,
     seed: Annotated[int, typer.Option(help="draws every instance afresh")] = 0,
-    out: Annotated[Path, typer.Option(help="folder of ledger.json and ledger.html")] = Path("ledger"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder of ledger.json and ledger.html; ledger/, or ledger/selection when not everything is checked"),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget what a killed run had finished")] = False,
 ) -> None:
     """Check claims, print the table and write the ledger; a killed run goes on where it was."""
@@ -59,10 +64,9 @@ def verify(
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     chosen = suite.select(suite.discover(CHECKS), names or [], theme)
+    out = out or Path("ledger/selection" if names or theme else "ledger")  # a selection must not overwrite the whole
     began = time.perf_counter()
-    journal = suite.Journal(
-        out / "unfinished.jsonl", profile=profile, seed=seed, code=suite.fingerprint(PACKAGES), fresh=fresh
-    )
+    journal = suite.Journal(out / "unfinished.jsonl", profile=profile, seed=seed, code=suite.fingerprint(PACKAGES), fresh=fresh)
     wanted = {c.id for c in chosen}
     lines = [line for k, line in journal.finished.items() if k in wanted]
     left = [c for c in chosen if c.id not in journal.finished]
@@ -74,7 +78,9 @@ def verify(
             journal.add(line)
             lines.append(line)
     except KeyboardInterrupt:
-        typer.echo(f"\nmdplab: stopped; {len(lines)} of {len(chosen)} claims are kept, the same command goes on from there.", err=True)
+        typer.echo(
+            f"\nmdplab: stopped; {len(lines)} of {len(chosen)} claims are kept, the same command goes on from there.", err=True
+        )
         raise typer.Exit(130) from None
     seconds = time.perf_counter() - began
     print_table(lines, console, seconds=seconds)
@@ -91,7 +97,9 @@ def _progress(lines: Any, total: int, console: Any) -> Any:
     """The lines, with a progress bar and the time that is left; plain lines where the output is no terminal."""
     if not console.is_terminal:
         for count, line in enumerate(lines, 1):
-            console.print(f"[{count}/{total}] {line['id']}: {line['verdict']} ({line['seconds']:.1f} s)", highlight=False, markup=False)
+            console.print(
+                f"[{count}/{total}] {line['id']}: {line['verdict']} ({line['seconds']:.1f} s)", highlight=False, markup=False
+            )
             yield line
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -188,7 +196,9 @@ def solve(
     gamma: Gamma = None,
     method: Annotated[
         str,
-        typer.Option(help="auto, value-iteration, gauss-seidel, policy-iteration, modified-policy-iteration, linear-programming"),
+        typer.Option(
+            help="auto, value-iteration, gauss-seidel, policy-iteration, modified-policy-iteration, linear-programming"
+        ),
     ] = "auto",
     tol: Annotated[float, typer.Option(help="width of the certified bracket, sup norm")] = 1e-6,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON and nothing else")] = False,
@@ -219,9 +229,7 @@ def solve(
     if out is not None:
         try:
             with out.open("wb") as file:
-                np.savez_compressed(
-                    file, V=solution.value, lower=solution.lower, upper=solution.upper, policy=solution.policy
-                )
+                np.savez_compressed(file, V=solution.value, lower=solution.lower, upper=solution.upper, policy=solution.policy)
         except OSError as error:
             raise InputError(f"{out} cannot be written: {error.strerror}.") from error
     if as_json:

@@ -84,25 +84,45 @@ def _evaluate(row_pointer, next_state, probability, reward, scale, value, old, f
         low[k], high[k] = smallest, largest
 
 
+def _follow(row_pointer, next_state, probability, reward, scale, value, out, low, high):
+    """Jacobi sweep of a policy's own rows (see restrict): out = T_pi value; extremes of out - value for each block."""
+    blocks = low.size
+    S = row_pointer.size - 1
+    for k in prange(blocks):
+        smallest, largest = np.inf, -np.inf
+        for s in range(k * S // blocks, (k + 1) * S // blocks):
+            total = 0.0
+            for j in range(row_pointer[s], row_pointer[s + 1]):
+                total += probability[j] * value[next_state[j]]
+            total = reward[s] + scale[s] * total
+            out[s] = total
+            difference = total - value[s]
+            smallest = min(smallest, difference)
+            largest = max(largest, difference)
+        low[k], high[k] = smallest, largest
+
+
 backup_serial = njit(cache=True)(_backup)
 backup_parallel = njit(cache=True, parallel=True)(_backup)
 improve_serial = njit(cache=True)(_improve)
 improve_parallel = njit(cache=True, parallel=True)(_improve)
 evaluate_serial = njit(cache=True)(_evaluate)
 evaluate_parallel = njit(cache=True, parallel=True)(_evaluate)
+follow_serial = njit(cache=True)(_follow)
+follow_parallel = njit(cache=True, parallel=True)(_follow)
 
 
 @njit(cache=True)
-def restrict(row_pointer, next_state, probability, reward, gamma, policy, rows, nexts, chances, rewards, scale):
-    """The rows of a policy, without self-loops: value = rewards + scale * (chances . value[nexts]); the self-loop's geometric
-    series is in rewards and scale. Returns the number of transitions written."""
+def restrict(row_pointer, next_state, probability, reward, gamma, policy, loops, rows, nexts, chances, rewards, scale):
+    """The rows of a policy: value = rewards + scale * (chances . value[nexts]). Unless ``loops``, self-loops are left out and
+    their geometric series is in rewards and scale. Returns the number of transitions written."""
     count = 0
     for s in range(policy.size):
         rows[s] = count
         n = policy[s]
         stay = 0.0
         for j in range(row_pointer[n], row_pointer[n + 1]):
-            if next_state[j] == s:
+            if next_state[j] == s and not loops:
                 stay += probability[j]
             else:
                 nexts[count] = next_state[j]
@@ -116,12 +136,12 @@ def restrict(row_pointer, next_state, probability, reward, gamma, policy, rows, 
 
 
 @njit(cache=True)
-def policy_length(row_pointer, next_state, policy):
+def policy_length(row_pointer, next_state, policy, loops):
     """How many transitions restrict will write."""
     count = 0
     for s in range(policy.size):
         for j in range(row_pointer[policy[s]], row_pointer[policy[s] + 1]):
-            count += next_state[j] != s
+            count += loops or next_state[j] != s
     return count
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdplab.models import ModelError, TabularMDP
-from mdplab.solvers import _kernels
+from mdplab.solvers import _kernels_sweeps as _kernels
 from mdplab.solvers.bounds import bracket_shifts
 from mdplab.solvers.policy import as_probabilities, state_sum
 from mdplab.solvers.solution import Solution
@@ -61,6 +61,11 @@ class Sweeper:
         self.rows: tuple[NDArray, ...] | None = None
 
     @property
+    def share(self) -> float:
+        """The work of a sweep of one policy in units of a sweep over all actions."""
+        return self.mdp.states / self.mdp.pairs
+
+    @property
     def _model(self) -> tuple:
         m = self.mdp
         return m.state_pointer, m.row_pointer, m.next_state, m.probability, m.reward, m.gamma
@@ -79,16 +84,37 @@ class Sweeper:
         kernel = _kernels.improve_parallel if self.parallel else _kernels.improve_serial
         kernel(*self._model, value, old if self.parallel else value, self.policy, forward, self.changed)
 
-    def restrict(self) -> None:
-        """Copy out the rows of the current policy, for :meth:`evaluate`."""
+    def restrict(self, *, loops: bool = False) -> None:
+        """Copy out the rows of the current policy: without self-loops for :meth:`evaluate`, with them for :meth:`follow`."""
         m = self.mdp
-        size = int(_kernels.policy_length(m.row_pointer, m.next_state, self.policy))
-        rows, nexts = np.empty(m.states + 1, dtype=np.int64), np.empty(size, dtype=np.int32)
-        chances, rewards, scale = np.empty(size), np.empty(m.states), np.empty(m.states)
+        size = int(_kernels.policy_length(m.row_pointer, m.next_state, self.policy, loops))
+        if self.rows is None:
+            rows, rewards, scale = np.empty(m.states + 1, dtype=np.int64), np.empty(m.states), np.empty(m.states)
+        else:
+            rows, rewards, scale = self.rows[0], self.rows[3], self.rows[4]
+        nexts, chances = np.empty(size, dtype=np.int32), np.empty(size)
         _kernels.restrict(
-            m.row_pointer, m.next_state, m.probability, m.reward, m.gamma, self.policy, rows, nexts, chances, rewards, scale
+            m.row_pointer,
+            m.next_state,
+            m.probability,
+            m.reward,
+            m.gamma,
+            self.policy,
+            loops,
+            rows,
+            nexts,
+            chances,
+            rewards,
+            scale,
         )
         self.rows = (rows, nexts, chances, rewards, scale)
+
+    def follow(self, value: Floats, out: Floats) -> float:
+        """One Jacobi sweep of the restricted policy's operator, out = T_pi value; returns the span of the change."""
+        assert self.rows is not None
+        kernel = _kernels.follow_parallel if self.parallel else _kernels.follow_serial
+        kernel(*self.rows, value, out, self.low, self.high)
+        return float(self.high.max() - self.low.min())
 
     def evaluate(self, value: Floats, old: Floats, forward: bool) -> float:
         """One Gauss-Seidel sweep of the restricted policy's operator on ``value``; returns the span of the change."""

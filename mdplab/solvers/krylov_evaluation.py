@@ -10,18 +10,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mdplab.solvers import _kernels
+from mdplab.solvers import _kernels_sweeps as _kernels
 from mdplab.solvers.bellman import Sweeper
 
 DEPTH = 5  # earlier differences that are mixed
 Floats = NDArray[np.float64]
 
 
-def evaluate(sweeper: Sweeper, value: Floats, old: Floats, *, reduction: float, most: int) -> Floats:
+def evaluate(sweeper: Sweeper, value: Floats, old: Floats, *, reduction: float, most: int) -> tuple[Floats, int]:
     """Move ``value`` towards the value of the sweeper's policy (its rows must have been restricted).
 
     One step is a backward and a forward sweep. Stops when the largest change of a step has fallen by ``reduction``, or after
-    ``most`` steps. Returns the new values; ``value`` and ``old`` are overwritten.
+    ``most`` steps. Returns the new values and the number of steps; ``value`` and ``old`` are overwritten.
     """
     S = value.size
     changes, images = np.empty((DEPTH, S)), np.empty((DEPTH, S))
@@ -37,7 +37,7 @@ def evaluate(sweeper: Sweeper, value: Floats, old: Floats, *, reduction: float, 
         if k == 0:
             first = size
         if size <= reduction * first:
-            return image
+            return image, k + 1
         kept = min(k, DEPTH)
         if kept:
             slot = (k - 1) % DEPTH
@@ -55,4 +55,4 @@ def evaluate(sweeper: Sweeper, value: Floats, old: Floats, *, reduction: float, 
             np.copyto(value, image)
         image, previous_image = previous_image, image
         change, previous_change = previous_change, change
-    return value
+    return value, most

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_models import deterministic_policies, discounts, random_mdp, seeds
 
 from mdplab.models import ModelError, TabularMDP, frozen_lake, garnet, inventory, river_swim, slippery_grid, taxi
-from mdplab.solvers import _kernels as kernels
+from mdplab.solvers import _kernels_sweeps as kernels
 from mdplab.solvers import (
     anchor_weights,
     anchored_value_iteration,

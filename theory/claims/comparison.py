@@ -85,8 +85,12 @@ class Comparison:
 
     @property
     def rank(self) -> tuple[int, bool, float]:
-        """Orders comparisons by how much they say against the statement; inequalities come before identities."""
-        return (SEVERITY[self.outcome], self.measure not in ("residual", "failures"), self.ratio)
+        """Orders comparisons by how much they say against the statement; inequalities come before identities.
+
+        An exact comparison that decides nothing (0 against 0, within the slack) comes last.
+        """
+        severity = -1 if self.outcome == "inconclusive" and not self.tests else SEVERITY[self.outcome]
+        return (severity, self.measure not in ("residual", "failures"), self.ratio)
 
 
 @contextlib.contextmanager
@@ -312,8 +316,9 @@ def slope(
     if not low < high:
         raise InputError(f"a slope's window needs low < high, not {between}.")
     axis, values = np.asarray(x, dtype=float), np.asarray(samples, dtype=float)
-    if not np.isfinite(values).all() or (values <= 0).any() or (axis <= 0).any():
-        raise EvidenceError("a slope on log-log axes needs positive finite numbers.")
+    curves = values.mean(axis=-2) if values.ndim > 1 else values
+    if not np.isfinite(values).all() or (curves <= 0).any() or (axis <= 0).any():
+        raise EvidenceError("a slope on log-log axes needs finite samples, and positive means of them.")
     if worst_case:
         fit, curve = statistics.worst_case_slope(axis, values, current_level()), values.mean(axis=1).max(axis=0)
     else:
@@ -346,6 +351,7 @@ def all_of(*comparisons: Comparison, **named: Comparison) -> Comparison:
     worst = max(parts, key=lambda c: c.rank)
     return replace(
         worst,
+        outcome=max((c.outcome for c in parts), key=SEVERITY.__getitem__),
         entries=sum(c.entries for c in parts),
         seeds=max(c.seeds for c in parts),
         tests=tuple(t for c in parts for t in c.tests),

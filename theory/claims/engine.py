@@ -205,7 +205,11 @@ def _build(calls: Sequence[Call], families: dict[str, Family[..., Any]]) -> tupl
 
 def _level(claim: Claim, variant: _Variant, profile: str) -> float:
     """The claim's level, split over its instances and the tests that it makes on each (Bonferroni)."""
-    count = sum(sum(1 for _ in product.templates(0, profile)) for product in variant.domains)
+    count = 0
+    for product in variant.domains:
+        for calls in product.templates(0, profile):
+            # every instance that a search tries is tested
+            count += resolve(product.budget, profile) if any(c.ranges() for c in calls) else 1
     return statistics.CLAIM_LEVEL / max(1, count * claim.tests)
 
 

@@ -1,0 +1,212 @@
+r"""The equilibrium of a regularised preference game, and how far a policy is from it.
+
+The *smoothed best response* to :math:`\pi` is :math:`b(\pi) \propto \mu \exp(A\pi/\beta)`, and the *exploitability*
+
+.. math:: V_\beta(\pi) = \max_u \bigl[\langle u, A\pi\rangle - \beta\,\mathrm{KL}(u\|\mu)\bigr] + \beta\,\mathrm{KL}(\pi\|\mu)
+          = \beta\,\mathrm{KL}(\pi\|b(\pi)) \ge 0
+
+(the second equality because :math:`\langle \pi, A\pi\rangle = 0`); the duality gap of the pair (pi, pi) is twice that.
+
+**Certificate.** For any policy let :math:`c = \beta\,\mathrm{span}(\ln \pi - \ln b(\pi))`, in units of the payoff. As
+:math:`\mathrm{KL}(p\|q) \le \mathrm{span}(\ln p - \ln q)^2 / 8` (Hoeffding's lemma for the variable ln(p/q)), and as
+:math:`\beta\,\mathrm{KL}(\pi\|\pi^\star) \le V_\beta(\pi)` (play the equilibrium against pi),
+
+.. math:: V_\beta(\pi) \le \frac{c^2}{8\beta}, \qquad \mathrm{KL}(\pi\|\pi^\star) \le \frac{c^2}{8\beta^2}, \qquad
+          \|\pi - \pi^\star\|_1 \le \frac{c}{2\beta}, \qquad
+          \mathrm{span}(\ln\pi - \ln\pi^\star) \le \frac{c}{\beta} + \frac{c}{2\beta^2},
+
+the last because :math:`\ln \pi - \ln \pi^\star` is :math:`\ln\pi - \ln b(\pi)` plus :math:`A(\pi - \pi^\star)/\beta`, and the
+span of :math:`A x` is at most :math:`\|x\|_1`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from games.mirror_prox import nash_mirror_prox
+from games.preference import PreferenceGame, require_temperature
+from games.prox import normalise
+from theory.divergences import kl, span
+from theory.errors import InputError
+
+Array = NDArray[np.float64]
+
+EPS = float(np.finfo(float).eps)
+DIRECT = 1000  # Newton factorises a K x K matrix in each of about seven steps; beyond this many actions mirror prox takes over
+CONTINUATION = 1.3  # by this factor beta falls towards its target where Newton's method fails from the reference
+NEWTON_STEPS = 60
+SMALLEST_STEP = 1e-6
+
+
+def smoothed_best_response(game: PreferenceGame, beta: float, log_policy: ArrayLike) -> Array:
+    """The policy proportional to ``reference * exp(A pi / beta)``; log-probabilities, shapes (..., K), ``beta`` > 0."""
+    values = np.asarray(log_policy, dtype=float)
+    return normalise(game.log_reference + np.exp(values) @ game.A.T / require_temperature(beta))
+
+
+def exploitability(game: PreferenceGame, beta: float, log_policy: ArrayLike) -> Array:
+    """What the best opponent of a policy gains, shape (...) for log-probabilities of shape (..., K); at least 0.
+
+    Computed as ``beta KL(pi || b(pi))``, which keeps its relative accuracy near the equilibrium; for ``beta`` = 0 it is the
+    largest entry of ``A pi``.
+    """
+    if require_temperature(beta, zero=True) == 0:
+        return np.asarray((np.exp(np.asarray(log_policy, dtype=float)) @ game.A.T).max(axis=-1))[()]
+    return beta * kl(log_policy, smoothed_best_response(game, beta, log_policy), log=True)
+
+
+@dataclass(frozen=True, eq=False)
+class RegularisedNash:
+    """A policy that is nearly the equilibrium, and how nearly.
+
+    ``log_policy``, shape (K,); ``certificate`` is the number c of the module's docstring, an upper bound that includes the
+    rounding of its evaluation; ``steps`` counts Newton steps (or iterations of mirror prox).
+    """
+
+    game: PreferenceGame
+    beta: float
+    log_policy: Array
+    certificate: float
+    method: str
+    steps: int
+
+    @property
+    def policy(self) -> Array:
+        """The probabilities, shape (K,)."""
+        return np.exp(self.log_policy)
+
+    @property
+    def exploitability_bound(self) -> float:
+        """An upper bound on the policy's exploitability."""
+        return self.certificate**2 / (8 * self.beta)
+
+    @property
+    def distance_bound(self) -> float:
+        """An upper bound on the l1 distance from the equilibrium."""
+        return self.certificate / (2 * self.beta)
+
+    @property
+    def span_bound(self) -> float:
+        """An upper bound on the span of the error of the log-probabilities."""
+        return self.certificate / self.beta + self.certificate / (2 * self.beta**2)
+
+    def divergence_error(self, log_policy: ArrayLike) -> Array:
+        r"""How wrong KL(equilibrium || q) and KL(q || equilibrium) can be when ``log_policy`` of this result stands for the
+        equilibrium, and q, shape (..., K), was computed in float64.
+
+        With :math:`\hat\pi` this policy, :math:`\mathrm{KL}(\pi^\star\|q) - \mathrm{KL}(\hat\pi\|q) =
+        \langle \pi^\star - \hat\pi, \ln\pi^\star - \ln q\rangle - \mathrm{KL}(\hat\pi\|\pi^\star)`, and likewise
+        :math:`\mathrm{KL}(q\|\pi^\star) - \mathrm{KL}(q\|\hat\pi) = \langle q - \hat\pi, \ln\hat\pi - \ln\pi^\star\rangle +
+        \mathrm{KL}(\hat\pi\|\pi^\star)`; an inner product of a zero-sum vector with another is at most half the l1 norm of the
+        first times the span of the second. Rounding adds a relative error of probabilities to either.
+        """
+        q = np.asarray(log_policy, dtype=float)
+        ratio = span(q - self.log_policy)
+        distance = np.abs(np.exp(q) - self.policy).sum(axis=-1)
+        # a proximal step rounds numbers of the size of the log-probabilities about four times
+        rounding = 8 * EPS * (1 + max(float(np.abs(q).max()), float(np.abs(self.log_policy).max())))
+        of_star = self.distance_bound / 2 * (ratio + self.span_bound) + distance / 2 * self.span_bound
+        return of_star + rounding * (ratio + distance) + self.certificate**2 / (8 * self.beta**2)
+
+
+def certificate(game: PreferenceGame, beta: float, log_policy: ArrayLike) -> float:
+    """``beta * span(log pi - log mu - A pi / beta)`` with an upper bound on the rounding of its evaluation, for one policy."""
+    policy = np.asarray(log_policy, dtype=float)
+    residual = policy - game.log_reference - game.A @ np.exp(policy) / beta
+    size = max(float(np.abs(policy).max()), float(np.abs(game.log_reference).max()))
+    return float(beta * span(residual)) + EPS * ((game.actions + 4) / 2 + 4 * beta * size)
+
+
+def solve_regularised(
+    game: PreferenceGame, beta: float, *, method: Literal["auto", "newton", "mirror-prox"] = "auto"
+) -> RegularisedNash:
+    r"""The equilibrium of the game regularised at ``beta`` > 0, to the accuracy of float64.
+
+    Newton's method in logits e, with :math:`\pi = \mathrm{softmax}(\ln\mu + e)`, on :math:`G(e) = e - A\pi/\beta`. Its Jacobian
+    :math:`I - A(\mathrm{diag}\,\pi - \pi\pi^\top)/\beta` is never singular: the product of a skew and a positive semidefinite
+    matrix has imaginary eigenvalues. Steps are halved until the span of G falls; where that fails, the equilibrium is followed
+    from a large beta downwards. Games with more than 1000 actions are solved by running Nash mirror prox until it stagnates
+    (linear convergence, no factorisation).
+    """
+    temperature = require_temperature(beta)
+    if method not in ("auto", "newton", "mirror-prox"):
+        raise InputError(f"the method is 'auto', 'newton' or 'mirror-prox', not {method!r}.")
+    if method == "mirror-prox" or (method == "auto" and game.actions > DIRECT):
+        policy, steps = _mirror_prox(game, temperature)
+        used = "mirror-prox"
+    else:
+        policy, steps = _newton_with_continuation(game, temperature)
+        used = "newton"
+    return RegularisedNash(game, temperature, policy, certificate(game, temperature, policy), used, steps)
+
+
+def _newton(game: PreferenceGame, beta: float, start: Array) -> tuple[Array, bool, int]:
+    """Newton's method from the logits ``start``; says whether it converged, and in how many steps."""
+    e = start
+
+    def residual(logits: Array) -> tuple[Array, Array, float]:
+        p = np.exp(normalise(game.log_reference + logits))
+        g = logits - game.A @ p / beta
+        return p, g, float(g.max() - g.min())
+
+    p, g, size = residual(e)
+    enough = 1e-13 * max(1.0, 1 / beta)
+    for count in range(NEWTON_STEPS):
+        jacobian = np.eye(p.size) - (game.A * p - np.outer(game.A @ p, p)) / beta
+        direction = np.linalg.solve(jacobian, g)
+        t = 1.0
+        while True:
+            trial = e - t * direction
+            new_p, new_g, new_size = residual(trial)
+            if new_size < (1 - 0.1 * t) * size:
+                break
+            if size <= enough:  # as small as rounding lets it become
+                return e, True, count
+            t /= 2
+            if t < SMALLEST_STEP:
+                return e, False, count
+        e, p, g, size = trial, new_p, new_g, new_size
+        if size == 0:
+            return e, True, count + 1
+    return e, size <= enough, NEWTON_STEPS
+
+
+def _newton_with_continuation(game: PreferenceGame, beta: float) -> tuple[Array, int]:
+    e, done, steps = _newton(game, beta, np.zeros(game.actions))
+    if not done:
+        now = max(1.0, beta)
+        e, factor = np.zeros(game.actions), CONTINUATION
+        e, _, count = _newton(game, now, e)
+        steps += count
+        while now > beta:
+            following = max(beta, now / factor)
+            guess, done, count = _newton(game, following, e * now / following)
+            steps += count
+            if done:
+                e, now, factor = guess, following, CONTINUATION
+            elif factor < 1.001:  # pragma: no cover - the path is smooth, so that short enough steps succeed
+                raise ArithmeticError(f"the equilibrium of {game} could not be followed below beta = {now:g}.")
+            else:
+                factor = 1 + (factor - 1) / 3
+    return normalise(game.log_reference + e), steps
+
+
+def _mirror_prox(game: PreferenceGame, beta: float) -> tuple[Array, int]:
+    best = game.log_reference
+    least, steps, chunk = certificate(game, beta, best), 0, 50
+    policy = best
+    idle = 0
+    # the span shrinks like (1 + 2 beta)^(-k/2) at worst: ten idle stretches of that length mean that rounding has the word
+    patience = int(np.ceil(4 / np.log1p(2 * beta) / chunk))
+    while idle <= patience:
+        policy = nash_mirror_prox(game, beta, chunk, start=policy).log_policies[-1]
+        steps += chunk
+        now = certificate(game, beta, policy)
+        idle = 0 if now < 0.99 * least else idle + 1
+        if now < least:
+            best, least = policy, now
+    return best, steps
