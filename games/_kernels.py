@@ -7,47 +7,35 @@ from numba import njit
 
 
 @njit(cache=True)
-def query(matrix, counter, log_opponent, gain):  # type: ignore[no-untyped-def]
+def query(matrix, counter, log_opponent, gain):
     """gain = matrix @ exp(log_opponent), and one more query on the counter."""
     counter[0] += 1
     gain[:] = np.dot(matrix, np.exp(log_opponent))
 
 
 @njit(cache=True)
-def prox_into(log_reference, log_centre, gain, beta, weight, out):  # type: ignore[no-untyped-def]
+def normalise(out):
+    """Shift log-weights so that they are log-probabilities."""
+    largest = out.max()
+    total = 0.0
+    for i in range(out.size):
+        out[i] -= largest
+        total += np.exp(out[i])
+    shift = np.log(total)
+    for i in range(out.size):
+        out[i] -= shift
+
+
+@njit(cache=True)
+def prox_into(log_reference, log_centre, gain, beta, weight, out):
     """The proximal step of games.prox, written to ``out``."""
-    scale = 1.0 / (beta + weight)
-    largest = -np.inf
     for i in range(out.size):
-        out[i] = (beta * log_reference[i] + weight * log_centre[i] + gain[i]) * scale
-        largest = max(largest, out[i])
-    total = 0.0
-    for i in range(out.size):
-        out[i] -= largest
-        total += np.exp(out[i])
-    shift = np.log(total)
-    for i in range(out.size):
-        out[i] -= shift
+        out[i] = (beta * log_reference[i] + weight * log_centre[i] + gain[i]) / (beta + weight)
+    normalise(out)
 
 
 @njit(cache=True)
-def add_error(errors, out):  # type: ignore[no-untyped-def]
-    """out += errors, normalised again."""
-    largest = -np.inf
-    for i in range(out.size):
-        out[i] += errors[i]
-        largest = max(largest, out[i])
-    total = 0.0
-    for i in range(out.size):
-        out[i] -= largest
-        total += np.exp(out[i])
-    shift = np.log(total)
-    for i in range(out.size):
-        out[i] -= shift
-
-
-@njit(cache=True)
-def mirror_prox_path(  # type: ignore[no-untyped-def]
+def mirror_prox_path(
     matrix, counter, log_reference, beta, weight, one_step, centre_at_half, query_current, errors, policies, halves
 ):
     """Nash mirror prox from policies[0]: fills policies[1:] and halves; errors has shape (iterations, 2, K) or is empty."""
@@ -56,7 +44,8 @@ def mirror_prox_path(  # type: ignore[no-untyped-def]
         query(matrix, counter, policies[k], gain)
         prox_into(log_reference, policies[k], gain, beta, weight, halves[k])
         if errors.shape[0] > 0:
-            add_error(errors[k, 0], halves[k])
+            halves[k] += errors[k, 0]
+            normalise(halves[k])
         if one_step:
             policies[k + 1] = halves[k]
             continue
@@ -64,11 +53,12 @@ def mirror_prox_path(  # type: ignore[no-untyped-def]
         centre = halves[k] if centre_at_half else policies[k]
         prox_into(log_reference, centre, gain, beta, weight, policies[k + 1])
         if errors.shape[0] > 0:
-            add_error(errors[k, 1], policies[k + 1])
+            policies[k + 1] += errors[k, 1]
+            normalise(policies[k + 1])
 
 
 @njit(cache=True)
-def one_query_path(matrix, counter, log_reference, beta, weight, mixture, policies):  # type: ignore[no-untyped-def]
+def one_query_path(matrix, counter, log_reference, beta, weight, mixture, policies):
     """One proximal step an iteration, from and against the geometric mixture of policy and reference; fills policies[1:]."""
     gain = np.empty(log_reference.size)
     opponent = np.empty(log_reference.size)

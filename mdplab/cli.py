@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,12 +58,13 @@ def verify(
 ) -> None:
     """Check claims, print the table and write the ledger; a killed run goes on where it was."""
     from rich.console import Console
-    from theory.claims.page import write_page
 
     from theory.claims import ledger, suite
+    from theory.claims.page import write_page
     from theory.claims.table import print_table
 
     console = Console(width=None if sys.stdout.isatty() else 120)
+    suite.check_settings(profile, seed)
     chosen = suite.select(suite.discover(CHECKS), names or [], theme)
     out = out or Path("ledger/selection" if names or theme else "ledger")  # a selection must not overwrite the whole
     began = time.perf_counter()
@@ -73,13 +75,14 @@ def verify(
     if lines:
         console.print(f"{len(lines)} claims were finished by an earlier run and are kept.")
     workers = min(jobs or os.cpu_count() or 1, max(1, len(left)))
+    warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being processed")  # joblib's, when interrupted
     try:
-        for line in _progress(suite.run(left, package=CHECKS, profile=profile, seed=seed, jobs=workers), len(left), console):
-            journal.add(line)
-            lines.append(line)
+        found = journal.keep(suite.run(left, package=CHECKS, profile=profile, seed=seed, jobs=workers))
+        lines += _progress(found, len(left), console)
     except KeyboardInterrupt:
+        count = len(wanted & journal.finished.keys())
         typer.echo(
-            f"\nmdplab: stopped; {len(lines)} of {len(chosen)} claims are kept, the same command goes on from there.", err=True
+            f"\nmdplab: stopped; {count} of {len(chosen)} claims are kept, the same command goes on from there.", err=True
         )
         raise typer.Exit(130) from None
     seconds = time.perf_counter() - began
@@ -162,7 +165,7 @@ def claims(
     console.print(f"{len(chosen)} claims of {len({(c.paper.key, c.paper.title) for c in chosen})} papers.")
 
 
-@app.command(epilog="Example: mdplab replay classical/bellman-contraction 'garnet(A=2, S=3, b=2, gamma=0.9, seed=7)'")
+@app.command(epilog="Example: mdplab replay ucb1/pulls-exactly 'two_armed(gap=1.0, mean=1.0)'")
 @_bad_input_exits_with_2
 def replay(
     claim: Annotated[str, typer.Argument(help="the claim's id")],
@@ -176,6 +179,7 @@ def replay(
     (made,) = suite.select(suite.discover(CHECKS), [claim])[:1]
     if made.id != claim:
         raise InputError(f"{claim!r} is a paper; replay needs one of its claims, such as {made.id}.")
+    suite.check_settings(profile, seed=0)
     found = engine.replay(made, key, control=control, profile=profile)
     typer.echo(f"{made.id}{f' / {control}' if control else ''} on {key}")
     typer.echo(f"  outcome {found.outcome}   ratio {found.ratio:.12g}   {found.where}".rstrip())
@@ -211,6 +215,8 @@ def solve(
     from mdplab.models import read_model
 
     mdp = read_model(model, gamma=gamma)
+    if out is not None and not out.parent.is_dir():  # told before the work, not after it
+        raise InputError(f"{out} cannot be written: there is no folder {out.parent}.")
     began = time.perf_counter()
     solution = solvers.solve(mdp, tol, method)  # type: ignore[arg-type]
     seconds = time.perf_counter() - began

@@ -11,9 +11,7 @@ from mdplab.models.errors import ModelError
 from mdplab.models.families import model_family
 from mdplab.models.options import split_options
 from mdplab.models.tabular import TabularMDP
-
-# Tables in the wild hold thirds with six digits; a row that is further off than their rounding is a mistake.
-TABLE_TOLERANCE = 1e-6
+from mdplab.models.validation import FEW_DECIMALS
 
 
 def from_gymnasium(environment: Any, gamma: float = 0.99, **options: Any) -> TabularMDP:
@@ -24,7 +22,7 @@ def from_gymnasium(environment: Any, gamma: float = 0.99, **options: Any) -> Tab
     reward 0: the state that it names if no action leaves that state or earns anything in it, else one that is added as the last
     state, since nothing is earned after the end. Time limits are not part of the model. The start law is
     ``initial_state_distrib`` where the environment has one, else uniform. Probabilities that miss 1 by the rounding of a few
-    decimals (at most a millionth) are divided by their sum.
+    decimals (at most 1e-5) are divided by their sum.
 
     Raises :class:`ModelError` for an unknown id or option, an environment without a table, or a table that is not an MDP.
     """
@@ -81,7 +79,7 @@ def _from_table(table: Any, start: Any, gamma: float) -> TabularMDP:
     pair = np.repeat(np.arange(state.size), lengths)
     origin = state[pair]
     totals = np.bincount(pair, chance, minlength=state.size)
-    if (np.abs(totals - 1) > TABLE_TOLERANCE).any():
+    if (np.abs(totals - 1) > FEW_DECIMALS).any():
         worst = int(np.argmax(np.abs(totals - 1)))
         action = worst - int(np.searchsorted(state, state[worst]))
         raise ModelError(

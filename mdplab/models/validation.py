@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # rows that were themselves computed as quotients or products. Files with few decimals are normalised by their readers.
 ROUNDING_UNITS = 16 * float(np.finfo(float).eps)
 
+# Files and tables with few decimals: what the model checker PRISM itself lets pass, and enough for 20 rounded sixth decimals.
+FEW_DECIMALS = 1e-5
+
 
 def row_tolerance(terms: Any) -> Any:
     """How far from 1 a row of so many float64 probabilities may sum; see :data:`ROUNDING_UNITS`."""
@@ -171,20 +174,17 @@ def _row(mdp: TabularMDP, transition: int) -> str:
     return _pair(mdp, int(np.searchsorted(mdp.row_pointer, transition, side="right")) - 1)
 
 
-def normalise_rows(
-    probability: NDArray[np.float64], row_pointer: NDArray[np.int64], tolerance: float = 1e-5
-) -> NDArray[np.float64]:
-    """Divide by their sums the rows that miss 1 by more than float64 rounding but by at most ``tolerance``.
+def normalise_rows(probability: NDArray[np.float64], row_pointer: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Divide by their sums the rows that miss 1 by more than float64 rounding but by at most :data:`FEW_DECIMALS`.
 
-    For files with few decimals; the default is what the model checker PRISM itself lets pass. Other rows stay as they are, bit
-    for bit, so that the model's own check names those that are further off.
+    Other rows stay as they are, bit for bit, so that the model's own check names those that are further off.
     """
     lengths = np.diff(row_pointer)
     if probability.size == 0 or (lengths <= 0).any():
         return probability
     sums = np.add.reduceat(probability, row_pointer[:-1])
     error = np.abs(sums - 1)
-    rounded = (error > row_tolerance(lengths)) & (error <= tolerance)
+    rounded = (error > row_tolerance(lengths)) & (error <= FEW_DECIMALS)
     if not rounded.any():
         return probability
     return probability / np.repeat(np.where(rounded, sums, 1.0), lengths)

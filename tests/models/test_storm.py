@@ -88,7 +88,7 @@ def test_undiscounted_answers_agree_with_storm(name: str, formula: str, tmp_path
     program = stormpy.parse_prism_program(str(path))
     formulas = stormpy.parse_properties(formula, program)
     built = stormpy.build_model(program, formulas)
-    answer = stormpy.model_checking(built, formulas[0]).at(built.initial_states[0])
+    answer = stormpy.model_checking(built, formulas[0]).get_value(built.initial_states[0])
     mdp = prism_model(name=name, gamma=1.0)
     ours = abs(float(mdp.start_distribution @ solve(mdp)))
     assert ours == pytest.approx(answer, rel=1e-4)  # Storm stops its own iteration at a relative precision of 1e-6

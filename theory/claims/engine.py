@@ -182,7 +182,9 @@ def replay(claim: Claim, key: str, *, control: str | None = None, profile: str =
     with testing_at(variant.level):
         try:
             return variant.check(*args, **{**variant.knobs, **axes})
-        except TypeError as error:
+        except InputError:
+            raise
+        except (TypeError, ValueError) as error:
             raise InputError(f"the key {key!r} does not fit the check of {claim.id}: {error}.") from error
 
 
@@ -305,6 +307,12 @@ def _search(
         try:
             args, axes = _build(placed, families)
         except InputError:
+            return 1.0
+        except Unavailable as reason:
+            variant.evidence.skipped[str(reason)] = variant.evidence.skipped.get(str(reason), 0) + 1
+            return 1.0
+        except Exception as error:
+            variant.evidence.error = f"{type(error).__name__} while building {write_key(placed)}: {error}"
             return 1.0
         comparison = variant.try_instance(write_key(placed), args, axes)
         return 1.0 if comparison is None else -min(comparison.ratio, 1e12)

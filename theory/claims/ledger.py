@@ -176,6 +176,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is no ledger: line {error.lineno} is not JSON ({error.msg}).") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no ledger: byte {error.start} is not UTF-8.") from error
     if not isinstance(book, dict) or book.get("format") != FORMAT or not isinstance(book.get("claims"), list):
         raise InputError(f"{path} is no ledger of format {FORMAT}.")
     return book
@@ -188,7 +190,8 @@ def tightness_text(line: Mapping[str, Any]) -> str:
         case None:
             return "-"
         case "residual":
-            return f"= {abs(lhs - rhs):.0e}" if line["tightness"] else "= exact"
+            # lhs and rhs are rounded to 12 digits in the ledger, the ratio is not: the residual is the ratio of what is allowed
+            return f"= {ratio * real(line['slack']):.0e}" if ratio else "= exact"
         case "failures":
             return "exact" if lhs == 0 else f"{lhs:g} fail"
         case "slope":

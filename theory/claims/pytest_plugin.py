@@ -30,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start collecting ledger lines."""
+    if config.option.seed < 0:
+        raise pytest.UsageError(f"the seed of a run is {config.option.seed}; it must not be negative.")
     config.pluginmanager.register(_Ledger(config), "mdplab-ledger")
 
 

@@ -7,19 +7,24 @@ import hashlib
 import importlib
 import json
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from theory.claims.declaration import Claim, registered
 from theory.claims.engine import run_claim
 from theory.claims.families import PROFILES
-from theory.claims.ledger import Entry, entry
+from theory.claims.ledger import Entry, entry, write_whole
 from theory.errors import InputError
 
 
 def discover(package: str) -> dict[str, Claim]:
     """Import every module of ``package`` named ``test_*`` and return the claims defined there, by id."""
-    room = importlib.import_module(package)
+    try:
+        room = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise InputError(f"the package {package}, which holds the claims, is not installed.") from error
     for module in pkgutil.iter_modules(room.__path__):
         if module.name.startswith("test_"):
             importlib.import_module(f"{package}.{module.name}")
@@ -77,8 +82,8 @@ def fingerprint(packages: Sequence[str]) -> str:
 class Journal:
     """Finished ledger lines on disk, so that a killed run goes on where it was.
 
-    The first line says what the run is (profile, seed, fingerprint of the code); a journal of another run is set aside, not
-    mixed in. A last line cut off by the kill is ignored.
+    The first line says what the run is (profile, seed, fingerprint of the code); the journal of another run is dropped, so
+    that its lines are not mixed in. A last line cut off by the kill is ignored.
     """
 
     def __init__(self, path: Path, *, profile: str, seed: int, code: str, fresh: bool = False):
@@ -87,7 +92,7 @@ class Journal:
         self.finished: dict[str, Entry] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() and not fresh else []
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() and not fresh else []
             parsed = []
             for line in lines:
                 with contextlib.suppress(json.JSONDecodeError):
@@ -95,14 +100,21 @@ class Journal:
             if parsed and parsed[0] == self.header:
                 self.finished = {e["id"]: e for e in parsed[1:] if isinstance(e, dict) and "id" in e}
             text = [self.header, *self.finished.values()]
-            path.write_text("".join(json.dumps(t, allow_nan=False) + "\n" for t in text), encoding="utf-8")
+            write_whole(path, "".join(json.dumps(t, allow_nan=False) + "\n" for t in text))
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}.") from error
 
     def add(self, line: Entry) -> None:
         """Keep one finished line."""
+        self.finished[line["id"]] = line
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
+
+    def keep(self, lines: Iterable[Entry]) -> Iterator[Entry]:
+        """``lines``, each of them kept before it is passed on."""
+        for line in lines:
+            self.add(line)
+            yield line
 
     def close(self) -> None:
         """The run is complete and its ledger written: the journal is no longer needed."""
@@ -117,13 +129,20 @@ def _one(package: str, claim_id: str, profile: str, seed: int) -> Entry:
     return entry(run_claim(claims[claim_id], profile=profile, seed=seed))
 
 
+def check_settings(profile: str, seed: int) -> None:
+    """Raise :class:`InputError` unless a run can be made with this profile and seed."""
+    if profile not in PROFILES:
+        raise InputError(f"there is no profile {profile!r}; there are {' and '.join(PROFILES)}.")
+    if seed < 0:
+        raise InputError(f"the seed of a run is {seed}; it must not be negative.")
+
+
 def run(claims: Sequence[Claim], *, package: str, profile: str = "quick", seed: int = 0, jobs: int = 1) -> Iterator[Entry]:
     """Run ``claims`` and yield their ledger lines as they finish; the number of jobs never changes a number.
 
     A worker uses one thread, so that jobs x threads stays within the cores.
     """
-    if profile not in PROFILES:
-        raise InputError(f"there is no profile {profile!r}; there are {' and '.join(PROFILES)}.")
+    check_settings(profile, seed)
     if jobs == 1 or len(claims) == 1:
         for made in claims:
             yield entry(run_claim(made, profile=profile, seed=seed))
