@@ -3,6 +3,9 @@
 States are cut into a fixed number of blocks, whatever the number of threads. Jacobi sweeps read the old values only.
 Gauss-Seidel sweeps read the new values of their own block and the old ones of the others, so that the numbers do not depend
 on which block is swept first; with one block this is plain Gauss-Seidel.
+
+Pointers and indices come as unsigned views of the model's arrays: Numba tests every signed index for being negative, which
+costs as much as the arithmetic of a sweep.
 """
 
 import numpy as np
@@ -84,45 +87,57 @@ def _evaluate(row_pointer, next_state, probability, reward, scale, value, old, f
         low[k], high[k] = smallest, largest
 
 
-def _follow(row_pointer, next_state, probability, reward, scale, value, out, low, high):
-    """Jacobi sweep of a policy's own rows (see restrict): out = T_pi value; extremes of out - value for each block."""
+def _follow(row_pointer, next_state, probability, reward, gamma, policy, value, out, low, high, target, most):
+    """Jacobi sweeps of a policy, out = T_policy value, to and fro between the two arrays, until the span of the change is at
+    most ``target`` times the first one, or ``most`` sweeps are done. Returns their number and the first and the last span; the
+    newest values are in ``out`` if the number is odd, else in ``value``."""
     blocks = low.size
-    S = row_pointer.size - 1
-    for k in prange(blocks):
-        smallest, largest = np.inf, -np.inf
-        for s in range(k * S // blocks, (k + 1) * S // blocks):
-            total = 0.0
-            for j in range(row_pointer[s], row_pointer[s + 1]):
-                total += probability[j] * value[next_state[j]]
-            total = reward[s] + scale[s] * total
-            out[s] = total
-            difference = total - value[s]
-            smallest = min(smallest, difference)
-            largest = max(largest, difference)
-        low[k], high[k] = smallest, largest
+    S = policy.size
+    first, span = 0.0, 0.0
+    for i in range(most):
+        for k in prange(blocks):
+            smallest, largest = np.inf, -np.inf
+            for s in range(k * S // blocks, (k + 1) * S // blocks):
+                n = policy[s]
+                total = 0.0
+                for j in range(row_pointer[n], row_pointer[n + 1]):
+                    total += probability[j] * value[next_state[j]]
+                total = reward[n] + gamma * total
+                difference = total - value[s]
+                smallest = min(smallest, difference)
+                largest = max(largest, difference)
+                out[s] = total
+            low[k], high[k] = smallest, largest
+        value, out = out, value
+        span = high.max() - low.min()
+        if i == 0:
+            first = span
+        if span <= target * first:
+            return i + 1, first, span
+    return most, first, span
 
 
+follow_serial = njit(cache=True)(_follow)
+follow_parallel = njit(cache=True, parallel=True)(_follow)
 backup_serial = njit(cache=True)(_backup)
 backup_parallel = njit(cache=True, parallel=True)(_backup)
 improve_serial = njit(cache=True)(_improve)
 improve_parallel = njit(cache=True, parallel=True)(_improve)
 evaluate_serial = njit(cache=True)(_evaluate)
 evaluate_parallel = njit(cache=True, parallel=True)(_evaluate)
-follow_serial = njit(cache=True)(_follow)
-follow_parallel = njit(cache=True, parallel=True)(_follow)
 
 
 @njit(cache=True)
-def restrict(row_pointer, next_state, probability, reward, gamma, policy, loops, rows, nexts, chances, rewards, scale):
-    """The rows of a policy: value = rewards + scale * (chances . value[nexts]). Unless ``loops``, self-loops are left out and
-    their geometric series is in rewards and scale. Returns the number of transitions written."""
+def restrict(row_pointer, next_state, probability, reward, gamma, policy, rows, nexts, chances, rewards, scale):
+    """The rows of a policy, without self-loops: value = rewards + scale * (chances . value[nexts]); the self-loop's geometric
+    series is in rewards and scale. Returns the number of transitions written."""
     count = 0
     for s in range(policy.size):
         rows[s] = count
         n = policy[s]
         stay = 0.0
         for j in range(row_pointer[n], row_pointer[n + 1]):
-            if next_state[j] == s and not loops:
+            if next_state[j] == s:
                 stay += probability[j]
             else:
                 nexts[count] = next_state[j]
@@ -136,13 +151,47 @@ def restrict(row_pointer, next_state, probability, reward, gamma, policy, loops,
 
 
 @njit(cache=True)
-def policy_length(row_pointer, next_state, policy, loops):
-    """How many transitions restrict will write."""
-    count = 0
-    for s in range(policy.size):
-        for j in range(row_pointer[policy[s]], row_pointer[policy[s] + 1]):
-            count += loops or next_state[j] != s
-    return count
+def band_extent(pair_state, row_pointer, next_state):
+    """How far the next states lie below and above their state, at most."""
+    below, above = 0, 0
+    for n in range(pair_state.size):
+        s = pair_state[n]
+        for j in range(row_pointer[n], row_pointer[n + 1]):
+            distance = np.int64(next_state[j]) - s
+            below = max(below, -distance)
+            above = max(above, distance)
+    return below, above
+
+
+@njit(cache=True)
+def eliminate_band(row_pointer, next_state, probability, reward, gamma, policy, below, band, value):
+    """value = the value of a policy whose next states lie within a band, by elimination without pivoting.
+
+    Next states lie between s - below and s + above; band[S, below + above + 1] is overwritten by the triangular factors.
+    I - gamma P is diagonally dominant, so the factors do not grow.
+    """
+    S, width = band.shape
+    above = width - 1 - below
+    for s in range(S):
+        n = policy[s]
+        for k in range(width):
+            band[s, k] = 0.0
+        band[s, below] = 1.0
+        for j in range(row_pointer[n], row_pointer[n + 1]):
+            band[s, below + next_state[j] - s] -= gamma * probability[j]
+        value[s] = reward[n]
+        for t in range(max(0, s - below), s):
+            factor = band[s, below + t - s]
+            if factor != 0.0:
+                factor /= band[t, below]
+                for u in range(1, min(S - 1 - t, above) + 1):
+                    band[s, below + t + u - s] -= factor * band[t, below + u]
+                value[s] -= factor * value[t]
+    for s in range(S - 1, -1, -1):
+        total = value[s]
+        for u in range(1, min(S - 1 - s, above) + 1):
+            total -= band[s, below + u] * value[s + u]
+        value[s] = total / band[s, below]
 
 
 @njit(cache=True)

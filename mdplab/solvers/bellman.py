@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdplab.models import ModelError, TabularMDP
-from mdplab.solvers import _kernels_sweeps as _kernels
+from mdplab.solvers import _kernels
 from mdplab.solvers.bounds import bracket_shifts
 from mdplab.solvers.policy import as_probabilities, state_sum
 from mdplab.solvers.solution import Solution
@@ -58,22 +60,25 @@ class Sweeper:
         self.low, self.high = np.empty(blocks), np.empty(blocks)
         self.changed = np.empty(blocks, dtype=np.int64)
         self.policy = np.full(mdp.states, -1, dtype=np.int64)
-        self.rows: tuple[NDArray, ...] | None = None
+        self.restricted: tuple[NDArray, ...] | None = None
+        self.rows = (
+            mdp.row_pointer.view(np.uint64),
+            mdp.next_state.view(np.uint32),
+            mdp.probability,
+            mdp.reward,
+            mdp.gamma,
+        )
+        self._model = (mdp.state_pointer.view(np.uint64), *self.rows)
 
     @property
     def share(self) -> float:
         """The work of a sweep of one policy in units of a sweep over all actions."""
         return self.mdp.states / self.mdp.pairs
 
-    @property
-    def _model(self) -> tuple:
-        m = self.mdp
-        return m.state_pointer, m.row_pointer, m.next_state, m.probability, m.reward, m.gamma
-
     def backup(self, value: Floats, out: Floats | None = None) -> Floats:
         """out = T value; fills ``policy`` and the extremes of the change."""
         out = np.empty_like(value) if out is None else out
-        kernel = _kernels.backup_parallel if self.parallel else _kernels.backup_serial
+        kernel: Any = _kernels.backup_parallel if self.parallel else _kernels.backup_serial
         kernel(*self._model, value, out, self.policy, self.low, self.high, self.changed)
         return out
 
@@ -81,48 +86,37 @@ class Sweeper:
         """One Gauss-Seidel sweep of the optimality operator on ``value``; ``old`` is overwritten."""
         if self.parallel:
             old[:] = value
-        kernel = _kernels.improve_parallel if self.parallel else _kernels.improve_serial
+        kernel: Any = _kernels.improve_parallel if self.parallel else _kernels.improve_serial
         kernel(*self._model, value, old if self.parallel else value, self.policy, forward, self.changed)
 
-    def restrict(self, *, loops: bool = False) -> None:
-        """Copy out the rows of the current policy: without self-loops for :meth:`evaluate`, with them for :meth:`follow`."""
-        m = self.mdp
-        size = int(_kernels.policy_length(m.row_pointer, m.next_state, self.policy, loops))
-        if self.rows is None:
-            rows, rewards, scale = np.empty(m.states + 1, dtype=np.int64), np.empty(m.states), np.empty(m.states)
-        else:
-            rows, rewards, scale = self.rows[0], self.rows[3], self.rows[4]
-        nexts, chances = np.empty(size, dtype=np.int32), np.empty(size)
-        _kernels.restrict(
-            m.row_pointer,
-            m.next_state,
-            m.probability,
-            m.reward,
-            m.gamma,
-            self.policy,
-            loops,
-            rows,
-            nexts,
-            chances,
-            rewards,
-            scale,
-        )
-        self.rows = (rows, nexts, chances, rewards, scale)
+    def follow(self, value: Floats, other: Floats, target: float, most: int) -> tuple[Floats, Floats, int, float, float]:
+        """Jacobi sweeps of the policy's operator until the span of the change is ``target`` times the first, ``most`` at most.
 
-    def follow(self, value: Floats, out: Floats) -> float:
-        """One Jacobi sweep of the restricted policy's operator, out = T_pi value; returns the span of the change."""
-        assert self.rows is not None
-        kernel = _kernels.follow_parallel if self.parallel else _kernels.follow_serial
-        kernel(*self.rows, value, out, self.low, self.high)
-        return float(self.high.max() - self.low.min())
+        Returns the new values, the array of the values before, the number of sweeps, and the first and the last span.
+        """
+        kernel: Any = _kernels.follow_parallel if self.parallel else _kernels.follow_serial
+        policy = self.policy.view(np.uint64)
+        sweeps, first, last = kernel(*self.rows, policy, value, other, self.low, self.high, target, most)
+        return (other, value, sweeps, first, last) if sweeps % 2 else (value, other, sweeps, first, last)
+
+    def restrict(self) -> None:
+        """Copy out the rows of the current policy, without self-loops, for :meth:`evaluate`."""
+        if self.restricted is None:
+            m = self.mdp
+            longest = np.maximum.reduceat(np.diff(m.row_pointer), m.state_pointer[:-1])
+            size = int(longest.sum())  # no policy has more transitions
+            rows = np.empty(m.states + 1, dtype=np.uint64)
+            self.restricted = (rows, np.empty(size, np.uint32), np.empty(size), np.empty(m.states), np.empty(m.states))
+        kernel: Any = _kernels.restrict
+        kernel(*self.rows, self.policy.view(np.uint64), *self.restricted)
 
     def evaluate(self, value: Floats, old: Floats, forward: bool) -> float:
         """One Gauss-Seidel sweep of the restricted policy's operator on ``value``; returns the span of the change."""
-        assert self.rows is not None
+        assert self.restricted is not None
         if self.parallel:
             old[:] = value
-        kernel = _kernels.evaluate_parallel if self.parallel else _kernels.evaluate_serial
-        kernel(*self.rows, value, old if self.parallel else value, forward, self.low, self.high)
+        kernel: Any = _kernels.evaluate_parallel if self.parallel else _kernels.evaluate_serial
+        kernel(*self.restricted, value, old if self.parallel else value, forward, self.low, self.high)
         return float(self.high.max() - self.low.min())
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mdplab.solvers import _kernels_sweeps as _kernels
+from mdplab.solvers import _kernels
 from mdplab.solvers.bellman import Sweeper
 
 DEPTH = 5  # earlier differences that are mixed

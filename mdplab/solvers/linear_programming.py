@@ -39,8 +39,9 @@ def linear_programming(mdp: TabularMDP, tol: float = 1e-6, *, start: ArrayLike |
     """Solve the linear program with HiGHS and certify its values by a Bellman sweep.
 
     The start weights rho are the model's (or ``start``), with a uniform part of one in a thousand mixed in so that every
-    state's value is determined. Raises :class:`ModelError` if HiGHS fails or its answer, whose feasibility tolerance is about
-    1e-10, does not give a bracket of ``tol``; large discounts need a looser one.
+    state's value is determined. HiGHS drops tiny coefficients, so that its objective can be off by some 1e-7 of its size: the
+    bracket says what the answer is worth. Raises :class:`ModelError` if HiGHS fails or the bracket is wider than ``tol``; large
+    discounts need a looser one.
     """
     from scipy.optimize import linprog
     from scipy.sparse import csr_array

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_models import deterministic_policies, discounts, random_mdp, seeds
 
 from mdplab.models import ModelError, TabularMDP, frozen_lake, garnet, inventory, river_swim, slippery_grid, taxi
-from mdplab.solvers import _kernels_sweeps as kernels
+from mdplab.solvers import _kernels as kernels
 from mdplab.solvers import (
     anchor_weights,
     anchored_value_iteration,
@@ -26,6 +26,7 @@ from mdplab.solvers import (
     value_iterates,
     value_iteration,
 )
+from mdplab.solvers.banded_evaluation import Band
 from mdplab.solvers.bellman import BLOCKS, Sweeper
 
 METHODS = ("value-iteration", "gauss-seidel", "policy-iteration", "modified-policy-iteration")
@@ -126,6 +127,16 @@ def test_kernels_equal_their_plain_twins() -> None:
     span = sweeper.evaluate(swept, np.empty_like(swept), forward=True)
     assert np.allclose(swept, twin, rtol=1e-12)
     assert span == pytest.approx(np.ptp(twin - value))
+    # Jacobi sweeps of the policy: two, then until the span of the change has halved
+    once = mdp.reward[sweeper.policy] + mdp.gamma * P[sweeper.policy] @ value
+    twice = mdp.reward[sweeper.policy] + mdp.gamma * P[sweeper.policy] @ once
+    newest, before, sweeps, first, last = sweeper.follow(value.copy(), np.empty_like(value), 0.0, 2)
+    assert sweeps == 2
+    assert np.allclose(before, once, rtol=1e-13)
+    assert np.allclose(newest, twice, rtol=1e-13)
+    assert first == pytest.approx(np.ptp(once - value))
+    assert last == pytest.approx(np.ptp(twice - once))
+    assert sweeper.follow(value.copy(), np.empty_like(value), 1.0, 9)[2] == 1
     a, b = rng.normal(size=50), rng.normal(size=50)
     out = np.empty(50)
     assert kernels.difference(a, b, out) == np.abs(a - b).max()
@@ -133,6 +144,23 @@ def test_kernels_equal_their_plain_twins() -> None:
     assert kernels.dot(a, b) == pytest.approx(a @ b)
     kernels.subtract(out, 2.0, b)
     assert np.allclose(out, a - 3 * b)
+
+
+@given(seed=seeds, ragged=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_elimination_within_the_band_equals_a_dense_solve(seed: int, ragged: bool) -> None:
+    rng = np.random.default_rng(seed)
+    for mdp in (random_mdp(seed, states=7, gamma=0.99, ragged=ragged), inventory(capacity=40, gamma=0.999), river_swim(S=9)):
+        band = Band.of(mdp)
+        assert band is not None
+        sweeper = Sweeper(mdp)
+        sweeper.policy[:] = rng.integers(mdp.state_pointer[:-1], mdp.state_pointer[1:])
+        value = np.empty(mdp.states)
+        band.evaluate(sweeper, value)
+        P = mdp.transition_matrix().toarray()[sweeper.policy]
+        exact = np.linalg.solve(np.eye(mdp.states) - mdp.gamma * P, mdp.reward[sweeper.policy])
+        assert np.allclose(value, exact, rtol=1e-9, atol=1e-9)
+    assert Band.of(garnet(S=2000, A=3, b=3)) is None
 
 
 def test_parallel_sweeps_equal_serial_ones_block_by_block() -> None:
@@ -144,6 +172,9 @@ def test_parallel_sweeps_equal_serial_ones_block_by_block() -> None:
     assert np.array_equal(one.backup(value), many.backup(value))
     assert np.array_equal(one.policy, many.policy)
     assert one.extremes == many.extremes
+    ends = [w.follow(value.copy(), np.empty(500), 0.1, 30) for w in (one, many)]
+    assert ends[0][2:] == ends[1][2:]
+    assert np.array_equal(ends[0][0], ends[1][0])
     # across blocks the parallel sweep reads old values only: a twin with the same blocks
     swept, twin = value.copy(), value.copy()
     many.improve(swept, np.empty(500), forward=True)
