@@ -144,6 +144,23 @@ class TabularMDP:
         object.__setattr__(twin, "key", key)
         return twin
 
+    def keep_pairs(self, kept: ArrayLike) -> TabularMDP:
+        """The model with the pairs where ``kept`` (bool[N]) is true, and no others; each state must keep one (ModelError)."""
+        mask = np.asarray(kept, dtype=bool)
+        if mask.shape != (self.pairs,):
+            raise ModelError(f"the pairs to keep have shape {mask.shape}, not ({self.pairs},).")
+        lengths = np.diff(self.row_pointer)
+        stays = np.repeat(mask, lengths)
+        assert self.action is not None
+        return self.replace(
+            state_pointer=np.append(0, np.cumsum(np.add.reduceat(mask, self.state_pointer[:-1], dtype=np.int64))),
+            row_pointer=np.append(0, np.cumsum(lengths[mask])),
+            next_state=self.next_state[stays],
+            probability=self.probability[stays],
+            reward=self.reward[mask],
+            action=self.action[mask],
+        )
+
     def state_name(self, state: int) -> str:
         """The name of a state as messages give it."""
         return f"{state}" if self.state_names is None else f"{state} ({self.state_names[state]})"

@@ -200,3 +200,18 @@ def test_transition_matrix_holds_every_transition(mdp: TabularMDP) -> None:
         P, R = mdp.dense()
         assert np.allclose(P.reshape(mdp.pairs, mdp.states), mdp.transition_matrix().toarray(), rtol=1e-15, atol=0)
         assert np.array_equal(R.ravel(), mdp.reward)
+
+
+def test_keeping_some_pairs() -> None:
+    mdp = TabularMDP.from_dense(np.full((2, 3, 2), 0.5), np.arange(6.0).reshape(2, 3), 0.9)
+    smaller = mdp.keep_pairs([True, False, True, False, False, True])
+    assert smaller.reward.tolist() == [0.0, 2.0, 5.0]
+    assert smaller.action is not None
+    assert smaller.action.tolist() == [0, 2, 2]
+    assert smaller.pair_state.tolist() == [0, 0, 1]
+    assert smaller.transitions == 6
+    assert not smaller.is_rectangular
+    with pytest.raises(ModelError, match="state 1"):
+        mdp.keep_pairs([True, True, True, False, False, False])
+    with pytest.raises(ModelError, match="shape"):
+        mdp.keep_pairs([True])

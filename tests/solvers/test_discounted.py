@@ -233,6 +233,16 @@ def test_tables_of_bounds() -> None:
     assert gone.any()
 
 
+@pytest.mark.parametrize("sweep", ["jacobi", "gauss-seidel"])
+def test_elimination_of_actions_changes_nothing_but_the_work(sweep: str) -> None:
+    for mdp in (garnet(S=30, A=12, b=3, gamma=0.99, ragged=True, seed=2), frozen_lake(map_name="4x4", gamma=0.99)):
+        found = [value_iteration(mdp, 1e-8, sweep=sweep, eliminate=e) for e in (True, False)]  # type: ignore[arg-type]
+        assert found[0].iterations == found[1].iterations
+        assert np.allclose(found[0].value, found[1].value, atol=1e-9)
+        assert (mdp.pair_state[found[0].policy] == np.arange(mdp.states)).all()
+        assert np.abs(evaluate_policy(mdp, found[0].policy).value - found[1].value).max() <= 2e-8
+
+
 def test_operators_and_iterates() -> None:
     mdp = garnet(S=12, A=2, b=3, gamma=0.9, seed=4)
     values = value_iterates(mdp, 5, start=np.ones(12))
