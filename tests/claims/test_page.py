@@ -215,6 +215,8 @@ def test_prose_knows_roles_literals_names_and_a_little_latex() -> None:
 
 def test_names_with_underscores_stay_names() -> None:
     assert prose("map_name and modified_policy_iteration") == "map_name and modified_policy_iteration"
+    assert prose("2 gamma eps / (1 - gamma), Delta, pi_k") == "2 \u03b3 \u03b5 / (1 - \u03b3), \u0394, \u03c0<sub>k</sub>"
+    assert prose("alphabet, beta-greedy, pie, etas") == "alphabet, beta-greedy, pie, etas"
 
 
 def test_paragraphs_lists_displays_and_code() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Callable, Container
 from xml.etree import ElementTree
 
@@ -27,6 +28,11 @@ _SUBSCRIPT = re.compile(
     r"(?<![\w.])([^\W\d_]|pi|mu|nu|eta|tau|rho|phi|psi|KL|TV|max|min|sup|inf|sum|[^\W\d_]+(?=_\{))_(\{[^{}]*\}|[^\W_]+)(?!\w)"
 )
 _SUPERSCRIPT = re.compile(r"\^(\{[^{}]*\}|\([^()]*\)|[-+]?(?:\d+(?:\.\d+)?|\w+)|\*)")
+# Greek letters spelt out in running text (not within a name such as beta-greedy or softmax_tau).
+_GREEK = re.compile(
+    r"(?<![\w\\-])(?i:(alpha|beta|gamma|delta|eps|epsilon|eta|theta|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|psi|omega|pi))(?![a-zA-Z-])"
+)
+_SHORT = {"eps": "epsilon"}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -110,8 +116,8 @@ def prose(text: str, known: Container[str] = (), link: Callable[[str], str] = "#
     """One run of text as HTML.
 
     ``:math:`...``` is typeset, double backquotes are code, a name in single backquotes is a link (``link(name)``) if it is
-    ``known`` and code if not; a sprinkling of LaTeX (``\\beta \\le 1``), subscripts and powers are written with the
-    characters for them.
+    ``known`` and code if not; a sprinkling of LaTeX (``\\beta \\le 1``), Greek letters spelt out, subscripts and powers are
+    written with the characters for them.
     """
     parts: list[Markup] = []
     end = 0
@@ -136,6 +142,7 @@ def _plain(text: str) -> Markup:
         text = re.sub(r"\\sqrt\s*\{([^{}]*)\}", r"√(\1)", text)
         text = re.sub(r"\\[,;:!]", " ", text)
         text = re.sub(r"\\([A-Za-z]+)", _symbol, text)
+    text = _GREEK.sub(_letter, text)
     html = str(escape(text))
     html = _SUBSCRIPT.sub(lambda m: f"{m[1]}<sub>{_bare(m[2])}</sub>", html)
     html = _SUPERSCRIPT.sub(lambda m: f"<sup>{_bare(m[1])}</sup>", html)
@@ -145,6 +152,13 @@ def _plain(text: str) -> Markup:
 def _symbol(found: re.Match[str]) -> str:
     code = convert_symbol(found[0])
     return found[1] if code is None else chr(int(code, 16))
+
+
+def _letter(found: re.Match[str]) -> str:
+    word = found[1].lower()
+    size = "CAPITAL" if found[1][0].isupper() else "SMALL"
+    name = {"lambda": "lamda"}.get(word, _SHORT.get(word, word))  # as Unicode spells it
+    return unicodedata.lookup(f"GREEK {size} LETTER {name.upper()}")
 
 
 def _bare(script: str) -> str:
