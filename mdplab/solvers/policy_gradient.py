@@ -28,6 +28,7 @@ from mdplab.solvers.policy import Floats, log_normalise, state_max, state_sum
 from mdplab.solvers.soft import log_probabilities, soft_value_of
 from theory.errors import InputError
 
+LONGEST_STEP = 1e200  # beyond, the product of a step and a value may overflow
 StepRule = Callable[[int, Floats, Floats], float]
 """A step size from the iteration k = 0, 1, ..., Q_k (N,) and log pi_k (N,)."""
 
@@ -155,8 +156,8 @@ def mirror_step(
     return log_normalise(mdp, logits / (1 + step * tau))
 
 
-def geometric_steps(first: float, factor: float, *, cap: float = np.inf) -> StepRule:
-    """eta_k = min(first factor^k, cap)."""
+def geometric_steps(first: float, factor: float, *, cap: float = LONGEST_STEP) -> StepRule:
+    """eta_k = min(first factor^k, cap). Raises InputError for a first step that is not positive and finite."""
     _check_step(first)
     log_first, log_factor, log_cap = np.log(first), np.log(factor), np.log(cap)
 
@@ -167,11 +168,12 @@ def geometric_steps(first: float, factor: float, *, cap: float = np.inf) -> Step
     return rule
 
 
-def discount_rate_steps(mdp: TabularMDP, constant: float, *, cap: float = np.inf, smallest: float = 1e-12) -> StepRule:
+def discount_rate_steps(mdp: TabularMDP, constant: float, *, cap: float = LONGEST_STEP, smallest: float = 1e-12) -> StepRule:
     """eta_k = max_s KL(greedy(Q_k)(.|s) || pi_k(.|s)) / (constant gamma^(2(k+1))), under which PMD converges like gamma^k.
 
     The greedy policy takes the first best action, so that the divergence is -log pi_k of it. The step is kept between
-    ``smallest`` (a greedy pi_k would ask for 0) and ``cap``. (Johnson, Pike-Burke and Rebeschini 2023.)
+    ``smallest`` (a greedy pi_k would ask for 0) and ``cap``: where actions tie, each switch between them multiplies the step,
+    at last beyond float64. (Johnson, Pike-Burke and Rebeschini 2023.)
     """
     if not constant > 0:
         raise InputError(f"the constant of the step rule must be positive, not {constant}.")

@@ -11,6 +11,7 @@ from mdplab.solvers.evaluation import evaluate_policy
 from mdplab.solvers.occupancy import discounted_occupancy
 from mdplab.solvers.policy import as_probabilities, log_softmax_policy, softmax_policy, state_sum, uniform_policy
 from mdplab.solvers.policy_gradient import (
+    LONGEST_STEP,
     discount_rate_steps,
     entropy_regularised_npg,
     geometric_steps,
@@ -199,3 +200,12 @@ def test_a_stack_of_random_starts_keeps_rows_normalised():
     run = natural_policy_gradient(mdp, 3.0, 100, start=random_policy(mdp, 1) * 0.5 + 0.5 * uniform_policy(mdp))
     np.testing.assert_allclose(state_sum(mdp, run.policies), 1, rtol=0, atol=1e-14)
     assert run.iterations == 100
+
+
+def test_step_rules_stop_at_the_longest_step_that_float64_bears() -> None:
+    mdp = random_mdp(1, gamma=0.5)
+    assert geometric_steps(1.0, 10.0)(1000, mdp.reward, mdp.reward) == LONGEST_STEP
+    run = policy_mirror_descent(mdp, geometric_steps(1.0, 10.0), 220)
+    assert np.isfinite(run.values).all()
+    rule = discount_rate_steps(mdp, 1.0)
+    assert rule(2000, np.zeros(mdp.pairs), np.full(mdp.pairs, -1e100)) == LONGEST_STEP
