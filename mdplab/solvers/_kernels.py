@@ -117,6 +117,40 @@ def _follow(row_pointer, next_state, probability, reward, gamma, policy, value, 
     return most, first, span
 
 
+def _record(image, value, old_image, old_change, change, images, changes, slot, kept, sums, sizes):
+    """Anderson's bookkeeping in one pass: change = image - value, and in row ``slot`` of images and changes the differences to
+    the step before. By block: the largest |change|, and the products of the first ``kept`` rows of changes with row ``slot``
+    (sums[k, :kept]) and with change (sums[k, kept:2 kept]). Without ``kept`` there is no step before."""
+    blocks = sizes.size
+    S = value.size
+    for k in prange(blocks):
+        largest = 0.0
+        sums[k, :] = 0.0
+        for s in range(k * S // blocks, (k + 1) * S // blocks):
+            c = image[s] - value[s]
+            change[s] = c
+            largest = max(largest, abs(c))
+            if kept > 0:
+                d = c - old_change[s]
+                changes[slot, s] = d
+                images[slot, s] = image[s] - old_image[s]
+                for j in range(kept):
+                    sums[k, j] += changes[j, s] * d
+                    sums[k, kept + j] += changes[j, s] * c
+        sizes[k] = largest
+
+
+def _mix(image, images, weights, value, blocks):
+    """value = image - sum_j weights[j] images[j]."""
+    S = value.size
+    for k in prange(blocks):
+        for s in range(k * S // blocks, (k + 1) * S // blocks):
+            total = image[s]
+            for j in range(weights.size):
+                total -= weights[j] * images[j, s]
+            value[s] = total
+
+
 follow_serial = njit(cache=True)(_follow)
 follow_parallel = njit(cache=True, parallel=True)(_follow)
 backup_serial = njit(cache=True)(_backup)
@@ -125,6 +159,10 @@ improve_serial = njit(cache=True)(_improve)
 improve_parallel = njit(cache=True, parallel=True)(_improve)
 evaluate_serial = njit(cache=True)(_evaluate)
 evaluate_parallel = njit(cache=True, parallel=True)(_evaluate)
+record_serial = njit(cache=True)(_record)
+record_parallel = njit(cache=True, parallel=True)(_record)
+mix_serial = njit(cache=True)(_mix)
+mix_parallel = njit(cache=True, parallel=True)(_mix)
 
 
 @njit(cache=True)
@@ -202,29 +240,3 @@ def pair_values(row_pointer, next_state, probability, reward, gamma, value, out)
         for j in range(row_pointer[n], row_pointer[n + 1]):
             total += probability[j] * value[next_state[j]]
         out[n] = reward[n] + gamma * total
-
-
-@njit(cache=True)
-def difference(first, second, out):
-    """out = first - second; returns the largest absolute entry."""
-    largest = 0.0
-    for s in range(out.size):
-        out[s] = first[s] - second[s]
-        largest = max(largest, abs(out[s]))
-    return largest
-
-
-@njit(cache=True)
-def dot(first, second):
-    """The inner product, summed in one fixed order."""
-    total = 0.0
-    for s in range(first.size):
-        total += first[s] * second[s]
-    return total
-
-
-@njit(cache=True)
-def subtract(target, factor, vector):
-    """target -= factor * vector."""
-    for s in range(target.size):
-        target[s] -= factor * vector[s]

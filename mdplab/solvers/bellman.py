@@ -14,7 +14,7 @@ from mdplab.solvers.policy import as_probabilities, state_sum
 from mdplab.solvers.solution import Solution
 
 Floats = NDArray[np.float64]
-BLOCKS = 64  # fixed, so that results do not depend on the number of threads
+BLOCKS = 16  # fixed, so that results do not depend on the number of threads
 PARALLEL_TRANSITIONS = 400_000  # below, starting threads costs more than a sweep
 
 

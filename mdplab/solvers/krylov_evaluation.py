@@ -7,11 +7,13 @@ they leave, above all the common level of all values, which contracts by gamma o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mdplab.solvers import _kernels
-from mdplab.solvers.bellman import Sweeper
+from mdplab.solvers.bellman import BLOCKS, Sweeper
 
 DEPTH = 5  # earlier differences that are mixed
 Floats = NDArray[np.float64]
@@ -24,35 +26,29 @@ def evaluate(sweeper: Sweeper, value: Floats, old: Floats, *, reduction: float, 
     ``most`` steps. Returns the new values and the number of steps; ``value`` and ``old`` are overwritten.
     """
     S = value.size
+    blocks = BLOCKS if sweeper.parallel else 1
+    record: Any = _kernels.record_parallel if sweeper.parallel else _kernels.record_serial
+    mix: Any = _kernels.mix_parallel if sweeper.parallel else _kernels.mix_serial
     changes, images = np.empty((DEPTH, S)), np.empty((DEPTH, S))
-    gram, right = np.zeros((DEPTH, DEPTH)), np.zeros(DEPTH)
+    gram, sums, sizes = np.zeros((DEPTH, DEPTH)), np.empty((blocks, 2 * DEPTH)), np.empty(blocks)
     image, change = np.empty(S), np.empty(S)
-    previous_image, previous_change = np.empty(S), np.empty(S)
+    old_image, old_change = np.empty(S), np.empty(S)
     first = 0.0
     for k in range(most):
         image[:] = value
         sweeper.evaluate(image, old, forward=False)
         sweeper.evaluate(image, old, forward=True)
-        size = float(_kernels.difference(image, value, change))
+        kept, slot = min(k, DEPTH), (k - 1) % DEPTH
+        record(image, value, old_image, old_change, change, images, changes, slot, kept, sums, sizes)
+        size = float(sizes.max())
         if k == 0:
             first = size
         if size <= reduction * first:
             return image, k + 1
-        kept = min(k, DEPTH)
-        if kept:
-            slot = (k - 1) % DEPTH
-            _kernels.difference(change, previous_change, changes[slot])
-            _kernels.difference(image, previous_image, images[slot])
-            for j in range(kept):
-                gram[slot, j] = gram[j, slot] = _kernels.dot(changes[slot], changes[j])
-            for j in range(kept):
-                right[j] = _kernels.dot(changes[j], change)
-            weights = np.linalg.lstsq(gram[:kept, :kept], right[:kept], rcond=1e-13)[0]
-            np.copyto(value, image)
-            for j in range(kept):
-                _kernels.subtract(value, float(weights[j]), images[j])
-        else:
-            np.copyto(value, image)
-        image, previous_image = previous_image, image
-        change, previous_change = previous_change, change
+        products = sums.sum(axis=0)
+        gram[slot, :kept] = gram[:kept, slot] = products[:kept]
+        weights = np.linalg.lstsq(gram[:kept, :kept], products[kept : 2 * kept], rcond=1e-13)[0] if kept else np.empty(0)
+        mix(image, images, weights, value, blocks)
+        image, old_image = old_image, image
+        change, old_change = old_change, change
     return value, most

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theory import statistics
-from theory.claims import Claim, Paper, Range, always, at_most, claim, domain, family, over, replay, run_claim
+from theory.claims import Claim, Paper, Range, all_of, always, at_most, claim, domain, family, over, replay, run_claim
 from theory.claims.comparison import current_level
 from theory.claims.declaration import registered
 from theory.claims.families import Call, derive_seed, read_key, write_key
@@ -262,3 +262,10 @@ def test_two_claims_cannot_share_an_id() -> None:
 def test_seeds_depend_on_every_part() -> None:
     assert derive_seed(0, "a", 1) == derive_seed(0, "a", 1)
     assert len({derive_seed(0, "a", 1), derive_seed(1, "a", 1), derive_seed(0, "b", 1), derive_seed(0, "a", 2)}) == 4
+
+
+def test_comparisons_that_rounding_leaves_open_are_counted() -> None:
+    found = all_of(at_most([1.0, 1e-12, 0.0], [2.0, 1e-11, 0.0], slack=1e-10), always(True))
+    assert found.outcome == "holds"
+    assert (found.entries, found.undecided) == (4, 2)
+    assert at_most(0.0, 1.0).undecided == 0

@@ -137,13 +137,25 @@ def test_kernels_equal_their_plain_twins() -> None:
     assert first == pytest.approx(np.ptp(once - value))
     assert last == pytest.approx(np.ptp(twice - once))
     assert sweeper.follow(value.copy(), np.empty_like(value), 1.0, 9)[2] == 1
-    a, b = rng.normal(size=50), rng.normal(size=50)
-    out = np.empty(50)
-    assert kernels.difference(a, b, out) == np.abs(a - b).max()
-    assert np.array_equal(out, a - b)
-    assert kernels.dot(a, b) == pytest.approx(a @ b)
-    kernels.subtract(out, 2.0, b)
-    assert np.allclose(out, a - 3 * b)
+
+
+@pytest.mark.parametrize(("blocks", "kind"), [(1, "serial"), (4, "parallel")])
+def test_kernels_of_anderson_mixing_equal_their_plain_twins(blocks: int, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    S, depth, slot = 50, 5, 1
+    image, value, old_image, old_change = rng.normal(size=(4, S))
+    images, changes = rng.normal(size=(2, depth, S))
+    change, sums, sizes = np.empty(S), np.empty((blocks, 2 * depth)), np.empty(blocks)
+    record, mix = getattr(kernels, f"record_{kind}"), getattr(kernels, f"mix_{kind}")
+    record(image, value, old_image, old_change, change, images, changes, slot, 3, sums, sizes)
+    assert np.array_equal(change, image - value)
+    assert np.array_equal(changes[slot], change - old_change)
+    assert np.array_equal(images[slot], image - old_image)
+    assert sizes.max() == np.abs(change).max()
+    assert np.allclose(sums.sum(axis=0)[:6], [*(changes[:3] @ changes[slot]), *(changes[:3] @ change)])
+    weights = rng.normal(size=3)
+    mix(image, images, weights, value, blocks)
+    assert np.allclose(value, image - weights @ images[:3])
 
 
 @given(seed=seeds, ragged=st.booleans())

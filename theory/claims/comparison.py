@@ -68,7 +68,8 @@ class Comparison:
     """What one instance says about a statement.
 
     ``lhs`` and ``rhs`` are the two sides at the entry where the statement is tightest, ``slack`` the numerical error allowed
-    there, ``entries`` the number of scalar comparisons made, ``seeds`` the number of independent samples behind them.
+    there, ``entries`` the number of scalar comparisons made and ``undecided`` how many of them the slack leaves open,
+    ``seeds`` the number of independent samples behind them.
     """
 
     outcome: Outcome
@@ -79,6 +80,7 @@ class Comparison:
     ratio: float
     where: str = ""
     entries: int = 1
+    undecided: int = 0
     seeds: int = 0
     tests: tuple[Test, ...] = ()
     series: Series | None = None
@@ -174,6 +176,7 @@ def at_most(
         ratio=float(ratio.flat[worst]),
         where=place.strip(),
         entries=int(left.size),
+        undecided=int(left.size - np.count_nonzero(deciding)),
         series=series,
     )
 
@@ -353,6 +356,7 @@ def all_of(*comparisons: Comparison, **named: Comparison) -> Comparison:
         worst,
         outcome=max((c.outcome for c in parts), key=SEVERITY.__getitem__),
         entries=sum(c.entries for c in parts),
+        undecided=sum(c.undecided for c in parts),
         seeds=max(c.seeds for c in parts),
         tests=tuple(t for c in parts for t in c.tests),
         series=worst.series or next((c.series for c in parts if c.series), None),

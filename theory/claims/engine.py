@@ -34,6 +34,7 @@ class Evidence:
     instances: int = 0
     searched: int = 0
     entries: int = 0
+    undecided: int = 0
     seeds: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     points: list[tuple[float, float]] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Evidence:
         """Take in what one more instance says."""
         self.instances += 1
         self.entries += comparison.entries
+        self.undecided += comparison.undecided
         self.seeds = max(self.seeds, comparison.seeds)
         if len(self.points) < MOST_POINTS and np.isfinite([comparison.lhs, comparison.rhs]).all():
             self.points.append((comparison.lhs, comparison.rhs))

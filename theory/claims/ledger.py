@@ -76,6 +76,7 @@ def _evidence(found: Evidence, *, brief: bool = False) -> Entry:
         "instances": found.instances,
         "searched": found.searched,
         "comparisons": found.entries,
+        "undecided": found.undecided,
         "seeds": found.seeds,
         "skipped": dict(found.skipped),
         "error": found.error,
