@@ -1,4 +1,4 @@
-"""Dynamics that ask one query an iteration: magnetic mirror descent, Hedge in self-play, Nash-MD."""
+"""Dynamics that ask one query an iteration: magnetic mirror descent, Hedge in self-play, Nash-MD, INPO, online IPO."""
 
 from __future__ import annotations
 
@@ -44,6 +44,43 @@ def nash_mirror_descent(
     if (share > 1).any():
         raise InputError(f"Nash-MD needs step * beta <= 1, not {float(np.max(share)):g}.")
     return one_query_dynamics(as_oracle(game), 0.0, 1 / steps, share, iterations, start)
+
+
+def inpo(
+    game: PreferenceGame | Oracle, beta: float, iterations: int, *, step: ArrayLike, start: ArrayLike | None = None
+) -> Run:
+    r"""Iterative Nash policy optimisation, the policy that minimises INPO's loss exactly in every iteration.
+
+    .. math:: \ln \pi_{t+1} = (1 - g\beta) \ln \pi_t + g\beta \ln \mu + g A \pi_t + \text{const}
+
+    Mirror descent on the regularised payoff; needs ``step`` g (a number, or one for each iteration) with 0 < g beta <= 1. It is
+    magnetic mirror descent with the step g / (1 - g beta). Zhang et al. (2024), arXiv 2407.00617, whose tau is beta and whose
+    eta is 1/g.
+    """
+    temperature, steps = require_temperature(beta), _positive(step)
+    share = steps * temperature
+    if (share > 1).any():
+        raise InputError(f"INPO needs step * beta <= 1, not {float(np.max(share)):g}.")
+    # rounding must not turn the weight of the current policy, 1/g - beta, negative where g beta = 1
+    return one_query_dynamics(as_oracle(game), temperature, np.maximum(1 / steps - temperature, 0.0), 0.0, iterations, start)
+
+
+def online_ipo(
+    game: PreferenceGame | Oracle, beta: float, iterations: int, *, step: ArrayLike, start: ArrayLike | None = None
+) -> Run:
+    r"""Natural-gradient descent on the online IPO loss, with the ``step`` g, 0 < 4 g <= 1.
+
+    The expectation of IPO's loss over pairs drawn from p, as a function of :math:`f = \ln \pi - \ln \mu`, is
+    :math:`2 \mathrm{Var}_p(f) - \frac{4}{\beta} \langle p, f \circ A p\rangle` plus a constant. Its gradient, with p held
+    fixed and then set to :math:`\pi`, has the entries :math:`4 \pi_y (f_y - \langle \pi, f\rangle - (A\pi)_y/\beta)`, which
+    is :math:`-4/\beta` times the gradient of the regularised payoff against oneself. It vanishes at the regularised equilibrium
+    alone. A natural-gradient step subtracts g times these entries, divided by :math:`\pi_y`, from :math:`\ln \pi_y`, so that
+    the run is that of :func:`inpo` with the step :math:`4 g / \beta`. Calandriello et al. (2024), arXiv 2403.08635.
+    """
+    temperature, share = require_temperature(beta), 4 * _positive(step)
+    if (share > 1).any():
+        raise InputError(f"online IPO needs step <= 1/4, not {float(np.max(share)) / 4:g}.")
+    return inpo(game, temperature, iterations, step=share / temperature, start=start)
 
 
 def _positive(step: ArrayLike) -> np.ndarray:
