@@ -28,7 +28,7 @@ verify: $(STAMP)  ## check every claim, write ledger/ledger.json and ledger/ledg
 	$(BIN)/mdplab verify --profile $(PROFILE) --seed $(SEED) --out ledger
 
 test: $(STAMP)  ## run the tests of the library itself
-	$(BIN)/python -m pytest -n $(JOBS) tests
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests  # the workers share the cores
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

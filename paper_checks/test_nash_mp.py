@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from games.datasets import DATASETS, open_spiel_matrix, open_spiel_metagame, ranked
 from games.dynamics import Run, average_policy
 from games.generators import (
     additive,
@@ -80,6 +81,14 @@ def _every_family(K: tuple[int, ...], scale: tuple[float, ...] = SCALES, draws: 
 
 GAMES = _every_family((2, 3, 5, 10, 30), draws=by_profile(quick=1, full=6))
 SOME_GAMES = _every_family((2, 5, 10), draws=by_profile(quick=1, full=6))
+# Elections and races; Colonel Blotto, biased rock-paper-scissors and policies of poker, skipped where OpenSpiel is missing.
+REAL = (
+    ranked.sweep(dataset=DATASETS, scale=(0.1, 4.0), draws=by_profile(quick=1, full=6))
+    | open_spiel_matrix.sweep(game=("matrix_brps", "blotto(coins=5,fields=3,players=2)"), scale=(0.1, 4.0))
+    | open_spiel_metagame.sweep(
+        game=("kuhn_poker", "leduc_poker"), K=10, mixed=(False, True), draws=by_profile(quick=1, full=6)
+    )
+)
 TIGHT_PAIRS = tight_pair.sweep(beta=(0.003, 0.01, 0.03, 0.1, 0.3))
 SEARCHED = tilted.sweep(upper=Range(-0.5, 0.5, size=3), tilt=Range(-1.0, 1.0, size=3), beta=Range(0.01, 0.3, log=True))
 SEARCH_BUDGET = by_profile(quick=60, full=600)
@@ -196,6 +205,7 @@ one_step_identity.control(
     note="The order (1 + 2 beta)^(-N/2) is the abstract's; the constant 1, E_k and the range of eta are proved here.",
 )
 @over(GAMES, beta=BETAS, largest_step=False)
+@over(REAL, beta=(0.01, 0.1, 1.0), largest_step=False)
 @over(_every_family((3, 10), draws=by_profile(quick=1, full=6)), beta=BETAS, largest_step=True)
 @over(TIGHT_PAIRS, largest_step=(False, True))
 @over(SEARCHED, largest_step=(False, True), budget=SEARCH_BUDGET)
@@ -260,6 +270,7 @@ kl_contraction.control("eta = 8 beta", because="beyond the range of the proof, a
     note="A finding: near the solution KL shrinks like (1 + 2 beta)^(-N), twice the theorem's exponent.",
 )
 @over(_every_family((2, 3, 5, 10, 20), draws=by_profile(quick=2, full=10)), beta=BETAS)
+@over(REAL, beta=(0.01, 0.1, 1.0))
 @over(TIGHT_PAIRS)
 @over(SEARCHED, budget=SEARCH_BUDGET)
 def local_rate(
@@ -352,6 +363,7 @@ def _span_bound(t: _Trajectory, second: float = 1.0) -> Array:
     assumes=r"\eta = 2\beta; \pi_0 = \mu",
 )
 @over(_every_family((2, 3, 5, 6, 10, 30), draws=by_profile(quick=1, full=6)), beta=(0.01, 0.05, 0.1, 0.3, 1.0))
+@over(REAL, beta=(0.01, 0.1, 1.0))
 @over(TIGHT_PAIRS)
 @over(SEARCHED, budget=SEARCH_BUDGET)
 def span_rate(game: PreferenceGame, *, beta: float | None = None, second_term: float = 1.0) -> Comparison:
@@ -476,6 +488,7 @@ def _exploitability_contracts(game: PreferenceGame, *, beta: float | None = None
     assumes=r"\eta = 2\beta; \pi_0 = \mu",
 )
 @over(GAMES, beta=BETAS)
+@over(REAL, beta=(0.01, 0.1, 1.0))
 @over(TIGHT_PAIRS)
 @over(SEARCHED, budget=SEARCH_BUDGET)
 def exploitability_rate(game: PreferenceGame, *, beta: float | None = None, scale: float = 1.0) -> Comparison:
@@ -582,6 +595,7 @@ exploitability_prefactor.repair(
     note="Exploitability is not monotone: it first rises when the reference is far from the equilibrium.",
 )
 @over(SOME_GAMES, beta=BETAS)
+@over(REAL, beta=(0.01, 0.1, 1.0))
 @over(TIGHT_PAIRS)
 def exploitability_contracts(game: PreferenceGame, *, beta: float | None = None) -> Comparison:
     """One might expect the exploitability to contract as the divergence does; it does not, from its own start.
