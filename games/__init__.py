@@ -1,4 +1,4 @@
-"""Games: preference games and matrix games, their certified solutions, and the dynamics that learn them."""
+"""Games: preference games and matrix games, their certified solutions, the dynamics that learn them, monotone inclusions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from games.accelerated import AcceleratedRun as AcceleratedRun
+    from games.accelerated import accelerated_preference_optimization as accelerated_preference_optimization
+    from games.accelerated import effective_time as effective_time
+    from games.accelerated import nesterov_momentum as nesterov_momentum
+    from games.anchored import AnchoredRun as AnchoredRun
+    from games.anchored import eag_c as eag_c
+    from games.anchored import eag_v as eag_v
+    from games.anchored import eag_v_steps as eag_v_steps
+    from games.anchored import extragradient as extragradient
+    from games.anchored import fast_extragradient as fast_extragradient
+    from games.anchored import halpern as halpern
+    from games.bradley_terry_fit import BradleyTerryFit as BradleyTerryFit
+    from games.bradley_terry_fit import borda_scores as borda_scores
+    from games.bradley_terry_fit import fit_bradley_terry as fit_bradley_terry
+    from games.common_payoff import CommonPayoffGame as CommonPayoffGame
+    from games.common_payoff import action_values as action_values
+    from games.common_payoff import anti_coordination as anti_coordination
+    from games.common_payoff import payoff_table as payoff_table
+    from games.common_payoff import simultaneous_best_responses as simultaneous_best_responses
+    from games.common_payoff import simultaneous_mirror_descent as simultaneous_mirror_descent
+    from games.common_payoff import win_or_lose as win_or_lose
+    from games.datasets import load_counts as load_counts
+    from games.datasets import open_spiel_matrix as open_spiel_matrix
+    from games.datasets import open_spiel_metagame as open_spiel_metagame
+    from games.datasets import ranked as ranked
+    from games.direct_nash import direct_nash_optimization as direct_nash_optimization
+    from games.direct_nash import fit_finite_class as fit_finite_class
+    from games.direct_nash import pairwise_cross_entropy as pairwise_cross_entropy
+    from games.direct_nash import squared_preference_error as squared_preference_error
+    from games.dynamics import Run as Run
     from games.dynamics import average_policy as average_policy
+    from games.factored import LowRankGame as LowRankGame
+    from games.factored import low_rank_factors as low_rank_factors
+    from games.factored import solve_low_rank as solve_low_rank
     from games.generators import additive as additive
     from games.generators import bradley_terry as bradley_terry
     from games.generators import clone as clone
@@ -19,26 +52,102 @@ if TYPE_CHECKING:
     from games.generators import tournament as tournament
     from games.generators import uniform as uniform
     from games.generators import with_condorcet_winner as with_condorcet_winner
+    from games.inclusions import Calls as Calls
+    from games.inclusions import FiniteSum as FiniteSum
+    from games.inclusions import LinearOperator as LinearOperator
+    from games.inclusions import Operator as Operator
+    from games.inclusions import bilinear as bilinear
+    from games.inclusions import clipped_rotation as clipped_rotation
+    from games.inclusions import frequencies as frequencies
+    from games.inclusions import huber as huber
+    from games.inclusions import huber_sum as huber_sum
+    from games.inclusions import identity_minus_orthogonal as identity_minus_orthogonal
+    from games.inclusions import identity_minus_rotation as identity_minus_rotation
+    from games.inclusions import monotone_matrix as monotone_matrix
+    from games.inclusions import planar as planar
+    from games.inclusions import rotational_games as rotational_games
+    from games.inclusions import rotations_cocoercive as rotations_cocoercive
+    from games.inclusions import saddle as saddle
+    from games.inclusions import semidefinite as semidefinite
+    from games.inclusions import sparse_heavy as sparse_heavy
     from games.linear_programming import MatrixGameSolution as MatrixGameSolution
     from games.linear_programming import solve_nash_lp as solve_nash_lp
     from games.mirror_descent import hedge as hedge
+    from games.mirror_descent import inpo as inpo
     from games.mirror_descent import magnetic_mirror_descent as magnetic_mirror_descent
     from games.mirror_descent import nash_mirror_descent as nash_mirror_descent
+    from games.mirror_descent import online_ipo as online_ipo
     from games.mirror_prox import MirrorProxRun as MirrorProxRun
     from games.mirror_prox import nash_mirror_prox as nash_mirror_prox
     from games.oracle import Oracle as Oracle
     from games.oracle import exact_oracle as exact_oracle
     from games.oracle import sampled_oracle as sampled_oracle
+    from games.pairwise_losses import dpo_loss as dpo_loss
+    from games.pairwise_losses import expected_pair_loss as expected_pair_loss
+    from games.pairwise_losses import inpo_log_ratios as inpo_log_ratios
+    from games.pairwise_losses import inpo_loss as inpo_loss
+    from games.pairwise_losses import inpo_regression_loss as inpo_regression_loss
+    from games.pairwise_losses import ipo_loss as ipo_loss
+    from games.pairwise_losses import sppo_loss as sppo_loss
+    from games.pairwise_losses import sppo_regression_loss as sppo_regression_loss
     from games.preference import PreferenceGame as PreferenceGame
     from games.prox import natural_gradient_prox as natural_gradient_prox
-    from games.prox import prox as prox
+    from games.rankings import PairwiseCounts as PairwiseCounts
+    from games.rankings import count_rankings as count_rankings
+    from games.rankings import read_pairwise_csv as read_pairwise_csv
+    from games.rankings import read_preflib as read_preflib
     from games.regularised import RegularisedNash as RegularisedNash
     from games.regularised import exploitability as exploitability
     from games.regularised import smoothed_best_response as smoothed_best_response
     from games.regularised import solve_regularised as solve_regularised
+    from games.self_play import project_to_simplex as project_to_simplex
+    from games.self_play import projected_gradient_ascent as projected_gradient_ascent
+    from games.self_play import regret as regret
+    from games.self_play import regret_matching as regret_matching
+    from games.signalling import DecisionTimeSearch as DecisionTimeSearch
+    from games.signalling import Profile as Profile
+    from games.signalling import SignallingGame as SignallingGame
+    from games.signalling import learner_update as learner_update
+    from games.signalling import name_the_state as name_the_state
+    from games.signalling import random_profile as random_profile
+    from games.signalling import sparse_signalling as sparse_signalling
+    from games.variance_reduction import InexactRun as InexactRun
+    from games.variance_reduction import PageRun as PageRun
+    from games.variance_reduction import PageSchedule as PageSchedule
+    from games.variance_reduction import inexact_halpern as inexact_halpern
+    from games.variance_reduction import page_halpern as page_halpern
+    from games.variance_reduction import page_schedule as page_schedule
+    from games.variance_reduction import resolvent as resolvent
+    from games.zero_sum import RegularisedZeroSumNash as RegularisedZeroSumNash
+    from games.zero_sum import ZeroSumGame as ZeroSumGame
+    from games.zero_sum import ZeroSumRun as ZeroSumRun
+    from games.zero_sum import detection as detection
+    from games.zero_sum import hedge_self_play as hedge_self_play
+    from games.zero_sum import hedge_steps as hedge_steps
+    from games.zero_sum import interior_zero_sum as interior_zero_sum
+    from games.zero_sum import matching_pennies as matching_pennies
+    from games.zero_sum import row_guarantee as row_guarantee
+    from games.zero_sum import solve_regularised_zero_sum as solve_regularised_zero_sum
+    from games.zero_sum import specialists as specialists
+    from games.zero_sum import zero_sum_descent as zero_sum_descent
 
 _ROOMS = {
-    "dynamics": ("average_policy",),
+    "accelerated": ("AcceleratedRun", "accelerated_preference_optimization", "effective_time", "nesterov_momentum"),
+    "anchored": ("AnchoredRun", "eag_c", "eag_v", "eag_v_steps", "extragradient", "fast_extragradient", "halpern"),
+    "bradley_terry_fit": ("BradleyTerryFit", "borda_scores", "fit_bradley_terry"),
+    "common_payoff": (
+        "CommonPayoffGame",
+        "action_values",
+        "anti_coordination",
+        "payoff_table",
+        "simultaneous_best_responses",
+        "simultaneous_mirror_descent",
+        "win_or_lose",
+    ),
+    "datasets": ("load_counts", "open_spiel_matrix", "open_spiel_metagame", "ranked"),
+    "direct_nash": ("direct_nash_optimization", "fit_finite_class", "pairwise_cross_entropy", "squared_preference_error"),
+    "dynamics": ("Run", "average_policy"),
+    "factored": ("LowRankGame", "low_rank_factors", "solve_low_rank"),
     "generators": (
         "additive",
         "bradley_terry",
@@ -53,13 +162,77 @@ _ROOMS = {
         "uniform",
         "with_condorcet_winner",
     ),
+    "inclusions": (
+        "Calls",
+        "FiniteSum",
+        "LinearOperator",
+        "Operator",
+        "bilinear",
+        "clipped_rotation",
+        "frequencies",
+        "huber",
+        "huber_sum",
+        "identity_minus_orthogonal",
+        "identity_minus_rotation",
+        "monotone_matrix",
+        "planar",
+        "rotational_games",
+        "rotations_cocoercive",
+        "saddle",
+        "semidefinite",
+        "sparse_heavy",
+    ),
     "linear_programming": ("MatrixGameSolution", "solve_nash_lp"),
-    "mirror_descent": ("hedge", "magnetic_mirror_descent", "nash_mirror_descent"),
+    "mirror_descent": ("hedge", "inpo", "magnetic_mirror_descent", "nash_mirror_descent", "online_ipo"),
     "mirror_prox": ("MirrorProxRun", "nash_mirror_prox"),
     "oracle": ("Oracle", "exact_oracle", "sampled_oracle"),
+    "pairwise_losses": (
+        "dpo_loss",
+        "expected_pair_loss",
+        "inpo_log_ratios",
+        "inpo_loss",
+        "inpo_regression_loss",
+        "ipo_loss",
+        "sppo_loss",
+        "sppo_regression_loss",
+    ),
     "preference": ("PreferenceGame",),
-    "prox": ("natural_gradient_prox", "prox"),
+    "prox": ("natural_gradient_prox",),
+    "rankings": ("PairwiseCounts", "count_rankings", "read_pairwise_csv", "read_preflib"),
     "regularised": ("RegularisedNash", "exploitability", "smoothed_best_response", "solve_regularised"),
+    "self_play": ("project_to_simplex", "projected_gradient_ascent", "regret", "regret_matching"),
+    "signalling": (
+        "DecisionTimeSearch",
+        "Profile",
+        "SignallingGame",
+        "learner_update",
+        "name_the_state",
+        "random_profile",
+        "sparse_signalling",
+    ),
+    "variance_reduction": (
+        "InexactRun",
+        "PageRun",
+        "PageSchedule",
+        "inexact_halpern",
+        "page_halpern",
+        "page_schedule",
+        "resolvent",
+    ),
+    "zero_sum": (
+        "RegularisedZeroSumNash",
+        "ZeroSumGame",
+        "ZeroSumRun",
+        "detection",
+        "hedge_self_play",
+        "hedge_steps",
+        "interior_zero_sum",
+        "matching_pennies",
+        "row_guarantee",
+        "solve_regularised_zero_sum",
+        "specialists",
+        "zero_sum_descent",
+    ),
 }
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from games.dynamics import kept_iterations, queries_before
 from games.oracle import Oracle, as_oracle
 from games.preference import PreferenceGame, require_temperature
 from games.prox import normalise, prox
@@ -23,7 +24,8 @@ class MirrorProxRun:
     """A trajectory of Nash mirror prox, as log-probabilities.
 
     ``log_policies``, shape (T + 1, K) or (T + 1, runs, K), begins with the start; ``log_half_steps``, (T, ...), holds the
-    half-step of each iteration; ``queries``, (T + 1,), what had been asked before each policy.
+    half-step of each iteration; ``queries``, (T + 1,), what had been asked before each policy. Where only each n-th policy was
+    kept, these hold those and the last, and the half-steps that led to them.
     """
 
     log_policies: Array
@@ -45,6 +47,7 @@ def nash_mirror_prox(
     second_query: Literal["half", "current"] = "half",
     errors: ArrayLike | None = None,
     solver: ProxSolver | None = None,
+    every: int = 1,
 ) -> MirrorProxRun:
     r"""Nash mirror prox: two proximal steps from the same centre, the second against the result of the first.
 
@@ -61,14 +64,15 @@ def nash_mirror_prox(
 
     Steps can be inexact: ``errors``, broadcast to (iterations, 2, K), is added to the log-probabilities of both steps (which
     are normalised again); ``solver(log_reference, log_centre, gain, beta, weight)`` replaces :func:`games.prox.prox`.
+
+    Of a long run, ``every=n`` keeps the start, each n-th policy and the last.
     """
     oracle = as_oracle(game)
     beta = require_temperature(beta)
     step = 2 * beta if eta is None else float(eta)
     if not (0 < step < np.inf):
         raise InputError(f"the step parameter eta is positive and finite, not {eta}.")
-    if iterations < 0:
-        raise InputError(f"the number of iterations is at least 0, not {iterations}.")
+    kept = kept_iterations(iterations, every)
     for value, allowed, what in (
         (half_steps, (1, 2), "half_steps"),
         (second_centre, ("current", "half"), "second_centre"),
@@ -77,8 +81,8 @@ def nash_mirror_prox(
         if value not in allowed:
             raise InputError(f"{what} is {allowed[0]!r} or {allowed[1]!r}, not {value!r}.")
     first = oracle.start(start)
-    policies = np.empty((iterations + 1, *first.shape))
-    halves = np.empty((iterations, *first.shape))
+    policies = np.empty((kept.size, *first.shape))
+    halves = np.empty((kept.size - 1, *first.shape))
     policies[0] = first
     before = oracle.queries
     weight = beta / step
@@ -95,24 +99,28 @@ def nash_mirror_prox(
             second_centre == "half",
             second_query == "current",
             added,
+            iterations,
+            every,
             policies,
             halves,
         )
     else:
         solve = solver or prox
+        now = first
         for k in range(iterations):
-            now = policies[k]
             half = solve(oracle.log_reference, now, oracle.query(now), beta, weight)
-            half = halves[k] = normalise(half + added[k, 0]) if added.size else half
+            if added.size:
+                half = normalise(half + added[k, 0])
             if half_steps == 1:
-                policies[k + 1] = half
-                continue
-            gain = oracle.query(half if second_query == "half" else now)
-            after = solve(oracle.log_reference, now if second_centre == "current" else half, gain, beta, weight)
-            policies[k + 1] = normalise(after + added[k, 1]) if added.size else after
-    asked = oracle.queries - before
-    queries = np.linspace(0, asked, iterations + 1).round().astype(np.int64)
-    return MirrorProxRun(policies, halves, queries, beta, step)
+                after = half
+            else:
+                gain = oracle.query(half if second_query == "half" else now)
+                after = solve(oracle.log_reference, now if second_centre == "current" else half, gain, beta, weight)
+                if added.size:
+                    after = normalise(after + added[k, 1])
+            halves[k // every], policies[k // every + 1] = half, after  # written over until the iteration that is kept
+            now = after
+    return MirrorProxRun(policies, halves, queries_before(kept, oracle.queries - before), beta, step)
 
 
 def _errors(errors: ArrayLike | None, iterations: int, actions: int) -> Array:

@@ -21,25 +21,36 @@ span of :math:`A x` is at most :math:`\|x\|_1`.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import lapack
 
 from games.mirror_prox import nash_mirror_prox
+from games.oracle import Oracle, exact_oracle
 from games.preference import PreferenceGame, require_temperature
 from games.prox import normalise
 from theory.divergences import kl, span
 from theory.errors import InputError
 
+if TYPE_CHECKING:
+    from games.factored import LowRankGame
+
 Array = NDArray[np.float64]
 
 EPS = float(np.finfo(float).eps)
-DIRECT = 1000  # Newton factorises a K x K matrix in each of about seven steps; beyond this many actions mirror prox takes over
+# Newton factorises a K x K matrix in each of about seven steps, mirror prox multiplies by one about 70 / ln(1 + 2 beta) times.
+# A factorisation costs about K / 5 products (of a matrix that no cache holds): Newton is the faster up to K ln(1 + 2 beta) = 250.
+DIRECT = 250
+SMALL = 300  # up to this many actions Newton takes some hundredths of a second at any beta
 CONTINUATION = 1.3  # by this factor beta falls towards its target where Newton's method fails from the reference
 NEWTON_STEPS = 60
 SMALLEST_STEP = 1e-6
+STRETCH = 50  # iterations of mirror prox between two looks at the certificate
 
 
 def smoothed_best_response(game: PreferenceGame, beta: float, log_policy: ArrayLike) -> Array:
@@ -67,7 +78,7 @@ class RegularisedNash:
     rounding of its evaluation; ``steps`` counts Newton steps (or iterations of mirror prox).
     """
 
-    game: PreferenceGame
+    game: PreferenceGame | LowRankGame
     beta: float
     log_policy: Array
     certificate: float
@@ -129,14 +140,15 @@ def solve_regularised(
     Newton's method in logits e, with :math:`\pi = \mathrm{softmax}(\ln\mu + e)`, on :math:`G(e) = e - A\pi/\beta`. Its Jacobian
     :math:`I - A(\mathrm{diag}\,\pi - \pi\pi^\top)/\beta` is never singular: the product of a skew and a positive semidefinite
     matrix has imaginary eigenvalues. Steps are halved until the span of G falls; where that fails, the equilibrium is followed
-    from a large beta downwards. Games with more than 1000 actions are solved by running Nash mirror prox until it stagnates
-    (linear convergence, no factorisation).
+    from a large beta downwards. Games with K > 300 and K ln(1 + 2 beta) > 250 are solved by running Nash mirror prox until it
+    stagnates (linear convergence, no factorisation).
     """
     temperature = require_temperature(beta)
     if method not in ("auto", "newton", "mirror-prox"):
         raise InputError(f"the method is 'auto', 'newton' or 'mirror-prox', not {method!r}.")
-    if method == "mirror-prox" or (method == "auto" and game.actions > DIRECT):
-        policy, steps = _mirror_prox(game, temperature)
+    iterative = game.actions > SMALL and game.actions * np.log1p(2 * temperature) > DIRECT
+    if method == "mirror-prox" or (method == "auto" and iterative):
+        policy, _, steps = run_to_stagnation(exact_oracle(game), temperature, functools.partial(certificate, game))
         used = "mirror-prox"
     else:
         policy, steps = _newton_with_continuation(game, temperature)
@@ -148,20 +160,26 @@ def _newton(game: PreferenceGame, beta: float, start: Array) -> tuple[Array, boo
     """Newton's method from the logits ``start``; says whether it converged, and in how many steps."""
     e = start
 
-    def residual(logits: Array) -> tuple[Array, Array, float]:
+    def residual(logits: Array) -> tuple[Array, Array, Array, float]:
         p = np.exp(normalise(game.log_reference + logits))
-        g = logits - game.A @ p / beta
-        return p, g, float(g.max() - g.min())
+        gains = game.A @ p
+        g = logits - gains / beta
+        return p, gains, g, float(g.max() - g.min())
 
-    p, g, size = residual(e)
+    p, gains, g, size = residual(e)
     enough = 1e-13 * max(1.0, 1 / beta)
     for count in range(NEWTON_STEPS):
-        jacobian = np.eye(p.size) - (game.A * p - np.outer(game.A @ p, p)) / beta
-        direction = np.linalg.solve(jacobian, g)
+        # the transpose of the Jacobian, as A^T = -A; LAPACK reads it by columns and factorises it where it stands
+        transposed = game.A + gains
+        transposed *= (p / beta)[:, None]
+        transposed[np.diag_indices_from(transposed)] += 1.0
+        *_, direction, singular = lapack.dgesv(transposed.T, g, overwrite_a=1)
+        if singular:  # pragma: no cover - the Jacobian is never singular, but an overflow in it could be
+            return e, False, count
         t = 1.0
         while True:
             trial = e - t * direction
-            new_p, new_g, new_size = residual(trial)
+            new_p, new_gains, new_g, new_size = residual(trial)
             if new_size < (1 - 0.1 * t) * size:
                 break
             if size <= enough:  # as small as rounding lets it become
@@ -169,7 +187,7 @@ def _newton(game: PreferenceGame, beta: float, start: Array) -> tuple[Array, boo
             t /= 2
             if t < SMALLEST_STEP:
                 return e, False, count
-        e, p, g, size = trial, new_p, new_g, new_size
+        e, p, gains, g, size = trial, new_p, new_gains, new_g, new_size
         if size == 0:
             return e, True, count + 1
     return e, size <= enough, NEWTON_STEPS
@@ -195,18 +213,20 @@ def _newton_with_continuation(game: PreferenceGame, beta: float) -> tuple[Array,
     return normalise(game.log_reference + e), steps
 
 
-def _mirror_prox(game: PreferenceGame, beta: float) -> tuple[Array, int]:
-    best = game.log_reference
-    least, steps, chunk = certificate(game, beta, best), 0, 50
-    policy = best
-    idle = 0
+def run_to_stagnation(oracle: Oracle, beta: float, certified: Callable[[float, Array], float]) -> tuple[Array, float, int]:
+    """Nash mirror prox from the reference until its certificate, ``certified(beta, log_policy)``, falls no further.
+
+    Returns the policy with the least certificate that was met, in log-probabilities, that certificate, and the iterations made.
+    """
+    policy = best = oracle.log_reference
+    least, steps, idle = certified(beta, best), 0, 0
     # the span shrinks like (1 + 2 beta)^(-k/2) at worst: ten idle stretches of that length mean that rounding has the word
-    patience = int(np.ceil(4 / np.log1p(2 * beta) / chunk))
+    patience = int(np.ceil(4 / np.log1p(2 * beta) / STRETCH))
     while idle <= patience:
-        policy = nash_mirror_prox(game, beta, chunk, start=policy).log_policies[-1]
-        steps += chunk
-        now = certificate(game, beta, policy)
+        policy = nash_mirror_prox(oracle, beta, STRETCH, start=policy, every=STRETCH).log_policies[-1]
+        steps += STRETCH
+        now = certified(beta, policy)
         idle = 0 if now < 0.99 * least else idle + 1
         if now < least:
             best, least = policy, now
-    return best, steps
+    return best, least, steps

@@ -6,16 +6,17 @@ sigma(eta [ln(pi/pi_t)(y1) - ln(pi/pi_t)(y2)]) against sigma(r_t(y1) - r_t(y2)) 
 """
 
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from games.bradley_terry_fit import fit_bradley_terry
+from games.datasets import ranked
 from games.direct_nash import direct_nash_optimization, fit_finite_class, pairwise_cross_entropy, squared_preference_error
-from games.generators import additive, bradley_terry, cyclic, low_rank, rock_paper_scissors, tilted, tournament, uniform
+from games.generators import additive, bradley_terry, cyclic, rock_paper_scissors, tilted, tournament, uniform
 from games.preference import PreferenceGame
 from games.prox import normalise
+from paper_checks.preference_games import every_family, real_games
 from theory.claims import (
     Comparison,
     Paper,
@@ -48,12 +49,6 @@ PAPER = Paper(
 )
 
 
-def _every_family(K: tuple[int, ...], scale: Any = (0.1, 1.0, 4.0), draws: Any = 1) -> Sweep:
-    families = (uniform, tournament, bradley_terry, additive, low_rank)
-    sweeps = [f.sweep(K=K, scale=scale, draws=draws) for f in families]
-    return functools.reduce(Sweep.__or__, sweeps, cyclic.sweep(K=tuple(k for k in K if k > 2), scale=scale, draws=draws))
-
-
 @family(K=2)
 def ordered(K: int = 5, links: int = 3, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     """Actions on a line, the later the better against everybody: means of ``links`` games g(r_i - r_j) with co-ranked r.
@@ -71,12 +66,12 @@ def ordered(K: int = 5, links: int = 3, scale: float = 1.0, seed: int = 0) -> Pr
 
 
 @family(K=3)
-def ranked(K: int = 5, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
+def weakly_ordered(K: int = 5, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     """Actions on a line, the later preferred to the earlier, but by margins drawn independently and uniformly from [0, 1/2]."""
     rng = np.random.default_rng(seed)
     reference = normalise(scale * rng.standard_normal(K))
     A = np.tril(rng.uniform(0, 0.5, (K, K)), -1)
-    return PreferenceGame(A - A.T, reference, f"ranked(K={K}, scale={scale!r}, seed={seed})")
+    return PreferenceGame(A - A.T, reference, f"weakly_ordered(K={K}, scale={scale!r}, seed={seed})")
 
 
 TRANSITIVE = functools.reduce(
@@ -87,7 +82,7 @@ TRANSITIVE = functools.reduce(
 
 UNORDERED = functools.reduce(
     Sweep.__or__,
-    [f.sweep(K=(3, 5, 10), draws=by_profile(quick=3, full=20)) for f in (uniform, tournament, ranked)],
+    [f.sweep(K=(3, 5, 10), draws=by_profile(quick=3, full=20)) for f in (uniform, tournament, weakly_ordered)],
     cyclic.sweep(K=(3, 5)),
 )
 
@@ -108,7 +103,7 @@ def _sampling(K: int, seed: int) -> Array:
     assumes="all policies; a sampling policy D of full support; exact targets",
     note="So DNO with exact regressions is Hedge against itself with the step 1/eta, and its average has the rate of `spo/rate`.",
 )
-@over(_every_family((2, 3, 10), scale=(0.1, 4.0), draws=by_profile(quick=1, full=4)), eta=(0.1, 1.0, 10.0))
+@over(every_family((2, 3, 10), scale=(0.1, 4.0), draws=by_profile(quick=1, full=4)), eta=(0.1, 1.0, 10.0))
 def minimiser(
     game: PreferenceGame, *, eta: float, seed: int, step: float = 1.0, targets: str = "win rates", left_out: int = 0
 ) -> Comparison:
@@ -177,7 +172,8 @@ minimiser.control("one action never sampled", because="its probability is then n
     source="derived",
     assumes="any preferences, cyclic ones too; exact regressions",
 )
-@over(_every_family((2, 3, 5, 10, 30), draws=by_profile(quick=1, full=5)), eta=(0.1, 1.0, 10.0))
+@over(every_family((2, 3, 5, 10, 30), scale=(0.1, 1.0, 4.0), draws=by_profile(quick=1, full=5)), eta=(0.1, 1.0, 10.0))
+@over(real_games(scale=(0.1, 4.0)), eta=(0.1, 1.0, 10.0))
 @over(
     tilted.sweep(upper=Range(-0.5, 0.5, size=3), tilt=Range(-1.0, 1.0, size=3), beta=1.0),
     eta=Range(0.1, 10.0, log=True),
@@ -237,6 +233,7 @@ def _win_rates(game: PreferenceGame, eta: float, steps: int) -> Array:
 )
 @over(rock_paper_scissors.sweep(logits=[(1.0, 0.0, 0.0)]), eta=2.0)
 @over(cyclic.sweep(K=(3, 5, 7)) | uniform.sweep(K=(3, 10)), eta=(1.0, 10.0))
+@over(ranked.sweep(dataset=("minneapolis_2021", "formula_one_2012")), eta=(1.0, 10.0))
 def monotone_improvement(game: PreferenceGame, *, eta: float) -> Comparison:
     """One might read "monotonic improvement" as against all earlier policies; where preferences cycle it is step by step only.
 
@@ -310,7 +307,7 @@ monotone_only_if_transitive.control(
 monotone_only_if_transitive.control(
     "a ranking is enough",
     because="the better action must be better against everybody, not only against the worse",
-    on=domain(ranked.sweep(K=(3, 5, 10), draws=3), eta=(1.0, 10.0)),
+    on=domain(weakly_ordered.sweep(K=(3, 5, 10), draws=3), eta=(1.0, 10.0)),
     believed="transitive",
 )
 

@@ -10,19 +10,19 @@ payoff. In the code tau is ``beta``, as in the rest of the library.
 """
 
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from games.dynamics import Run, average_policy
-from games.generators import additive, bradley_terry, cyclic, low_rank, tight_pair, tilted, tournament, uniform
+from games.generators import bradley_terry, tight_pair, tilted
 from games.mirror_descent import hedge, inpo
 from games.pairwise_losses import expected_pair_loss, inpo_log_ratios, inpo_loss, inpo_regression_loss
 from games.preference import PreferenceGame
 from games.prox import normalise
-from games.regularised import RegularisedNash, exploitability, solve_regularised
-from theory.claims import Comparison, Paper, Range, Sweep, all_of, at_most, by_profile, claim, domain, equal, over
+from games.regularised import exploitability
+from paper_checks.preference_games import equilibrium, every_family, real_games, temperature
+from theory.claims import Comparison, Paper, Range, all_of, at_most, by_profile, claim, domain, equal, over
 from theory.divergences import kl, span
 
 Array = NDArray[np.float64]
@@ -39,32 +39,14 @@ PAPER = Paper(
 BETAS = (0.01, 0.1, 1.0)
 
 
-def _every_family(K: tuple[int, ...], scale: tuple[float, ...] = (0.1, 4.0), draws: Any = 1) -> Sweep:
-    families = (uniform, tournament, bradley_terry, additive, low_rank)
-    sweeps = [f.sweep(K=K, scale=scale, draws=draws) for f in families]
-    odd = tuple(sorted({k if k % 2 else k + 1 for k in K}))
-    return functools.reduce(Sweep.__or__, sweeps, cyclic.sweep(K=odd, scale=scale, draws=draws))
-
-
-GAMES = _every_family((2, 5, 30), draws=by_profile(quick=1, full=6))
+GAMES = every_family((2, 5, 30), scale=(0.1, 4.0), draws=by_profile(quick=1, full=6))
 TRANSITIVE = bradley_terry.sweep(K=(3, 10, 100), spread=1e6, scale=0.0)
+REAL = real_games(scale=(0.1, 4.0))
 TIGHT_PAIRS = tight_pair.sweep(beta=(0.01, 0.03, 0.1, 0.3))
 # action 1 has nearly all of the reference and keeps it; action 0 always beats it, action 2 always loses to it
 STRETCHED = tilted.sweep(upper=[(0.5, 0.0, 0.5)], tilt=[(-1.0, 0.0, -1.0)], beta=(0.01, 0.03, 0.1))
 SEARCHED = tilted.sweep(upper=Range(-0.5, 0.5, size=3), tilt=Range(-1.0, 1.0, size=3), beta=Range(0.01, 1.0, log=True))
 SEARCH_BUDGET = by_profile(quick=60, full=600)
-
-
-@functools.lru_cache(maxsize=8)
-def _nash(game: PreferenceGame, beta: float) -> RegularisedNash:
-    return solve_regularised(game, beta)
-
-
-def _temperature(game: PreferenceGame, beta: float | None) -> float:
-    """The axis beta, or the temperature that the game was made for."""
-    chosen = game.beta if beta is None else beta
-    assert chosen is not None
-    return chosen
 
 
 def _policies(rng: np.random.Generator, count: int, actions: int) -> Array:
@@ -97,7 +79,7 @@ def loss_equivalence(
 
     Both sides are summed exactly over all pairs, at six random pi and a random pi_t.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     step, rng = share / beta, np.random.default_rng(seed)
     policies, current = _policies(rng, 6, game.actions), _policies(rng, 1, game.actions)[0]
     sampling = current if on_policy else game.log_reference
@@ -136,7 +118,7 @@ def loss_minimiser(
 
     f - a A pi_t = ln pi - ln pi_{t+1} + const, and the mean square of a difference of two independent copies is twice the variance.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     step, rng = share / beta, np.random.default_rng(seed)
     policies, current = _policies(rng, 6, game.actions), _policies(rng, 1, game.actions)[0]
     run = inpo(game, beta, 1, step=step, start=current) if regularised else hedge(game, 1, step=step, start=current)
@@ -165,6 +147,7 @@ loss_minimiser.control("Hedge's step", because="it has no pull to the reference"
     assumes=r"\pi_0 = \mu",
 )
 @over(GAMES, beta=(0.001, 0.1, 1.0))
+@over(REAL, beta=(0.001, 0.1, 1.0))
 @over(TIGHT_PAIRS)
 @over(STRETCHED)
 @over(SEARCHED, budget=SEARCH_BUDGET)
@@ -178,7 +161,7 @@ def average(game: PreferenceGame, *, beta: float | None = None, last: bool = Fal
 
     as KL(u||mu) <= M and <pi_t, A pi_t> = 0. KL(mean||mu) is at most the mean of KL(pi_t||mu); take the best u.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     M = -float(game.log_reference.min())
     parts = {}
     for T in (10, 100, 1000):
@@ -227,7 +210,7 @@ def bounded_ratios(
     ln(pi_{t+1}/mu) = (1 - a tau) ln(pi_t/mu) + a A pi_t + const, and the span of A pi_t is at most 1:
     tau s_{t+1} <= (1 - a tau) tau s_t + a tau, from s_0 = 0. The gradient's span is at most 1 + tau s_t.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     steps = _steps(schedule, beta, 200)
     start = _policies(np.random.default_rng(seed), 1, game.actions)[0] if elsewhere else None
     policies = inpo(game, beta, 200, step=steps, start=start).log_policies
@@ -262,6 +245,7 @@ bounded_ratios.control("another start", because="its distance from the reference
     assumes=r"\pi_0 = \mu; 0 < a_t \tau \le 1; T \ge 1",
 )
 @over(GAMES, beta=BETAS, schedule=SCHEDULES)
+@over(REAL, beta=(0.01, 0.1, 1.0), schedule=SCHEDULES)
 @over(TRANSITIVE, beta=(0.1, 1.0), schedule=SCHEDULES)
 @over(TIGHT_PAIRS, schedule=SCHEDULES)
 @over(STRETCHED, schedule=SCHEDULES)
@@ -284,8 +268,8 @@ def last_iterate(
 
     Compared with a^2/2 is what is left of the right-hand side, D_{t+1} - (1 - a tau) D_t + a tau KL(pi_t||pi*).
     """
-    beta = _temperature(game, beta)
-    nash, steps = _nash(game, beta), _steps(schedule, beta, 200)
+    beta = temperature(game, beta)
+    nash, steps = equilibrium(game, beta), _steps(schedule, beta, 200)
     run: Run = inpo(game, beta, 200, step=steps) if regularised else hedge(game, 200, step=steps)
     D, error = kl(nash.log_policy, run.log_policies, log=True), nash.divergence_error(run.log_policies)
     share = steps * beta
@@ -311,7 +295,7 @@ last_iterate.control("contraction by 1 - 2 a tau", because="only one a tau is ga
     assumes=r"constant a with a\tau \le 1; any \pi_0",
     note="With a constant step the last iterate converges linearly to the equilibrium itself, unlike that of nash-md/bias.",
 )
-@over(_every_family((2, 5, 10), draws=by_profile(quick=1, full=6)), beta=(0.03, 0.1, 0.5), part=(0.3, 1.0))
+@over(every_family((2, 5, 10), scale=(0.1, 4.0), draws=by_profile(quick=1, full=6)), beta=(0.03, 0.1, 0.5), part=(0.3, 1.0))
 @over(TIGHT_PAIRS, part=(0.3, 1.0))
 @over(SEARCHED, part=Range(0.05, 1.0), budget=SEARCH_BUDGET)
 def linear_rate(
@@ -323,8 +307,8 @@ def linear_rate(
     (tau + 1/g) KL(pi*||p) = KL(pi*||x)/g - tau KL(p||pi*) - KL(p||x)/g + <p - pi*, A (x - p)>; the last term is at most
     |p - pi*|_1 |x - p|_1/2, and by Pinsker at most the two before it if 4 tau/g >= 1. In terms of a that is the condition.
     """
-    beta = _temperature(game, beta)
-    nash, step = _nash(game, beta), step_factor * part * 4 * beta / (1 + 4 * beta**2)
+    beta = temperature(game, beta)
+    nash, step = equilibrium(game, beta), step_factor * part * 4 * beta / (1 + 4 * beta**2)
     run = inpo(game, beta, 300, step=min(step, 1 / beta))
     D, error = kl(nash.log_policy, run.log_policies, log=True), nash.divergence_error(run.log_policies)
     T = np.arange(D.size)
@@ -337,7 +321,7 @@ linear_rate.control("rate (1 - a tau)^(2 T)", because="the tight pair attains T 
 linear_rate.control(
     "a = 4 tau",
     because="at tau = 1/2 that step is the best response, which does not reach the equilibrium",
-    on=domain(_every_family((5,)), beta=0.5, part=1.0),
+    on=domain(every_family((5,), scale=(0.1, 4.0)), beta=0.5, part=1.0),
     step_factor=2.0,
 )
 linear_rate.control("eight times the step", because="at small temperatures it spirals outwards", step_factor=8.0)

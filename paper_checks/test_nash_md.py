@@ -7,7 +7,6 @@ q_t exp(eta_t A q_t), and D_t = KL(pi* || pi_t). In the code tau is ``beta``, as
 The paper's own one-step inequality has 2 eta^2 (from memory) where the claims here have eta^2/8 and, sharp, eta^2/24.
 """
 
-import functools
 from typing import Any, Literal
 
 import numpy as np
@@ -15,26 +14,21 @@ from numpy.typing import NDArray
 
 from games.dynamics import Run
 from games.generators import (
-    additive,
     bradley_terry,
-    cyclic,
-    low_rank,
     rock_paper_scissors,
     tight_pair,
     tilted,
-    tournament,
-    uniform,
 )
 from games.mirror_descent import hedge, nash_mirror_descent
 from games.mirror_prox import nash_mirror_prox
 from games.preference import PreferenceGame
 from games.prox import normalise
 from games.regularised import RegularisedNash, solve_regularised
+from paper_checks.preference_games import equilibrium, every_family, real_games, temperature
 from theory.claims import (
     Comparison,
     Paper,
     Range,
-    Sweep,
     all_of,
     at_least,
     at_most,
@@ -62,31 +56,13 @@ PAPER = Paper(
 BETAS = (0.01, 0.1, 1.0)
 
 
-def _every_family(K: tuple[int, ...], scale: tuple[float, ...] = (0.1, 4.0), draws: Any = 1) -> Sweep:
-    families = (uniform, tournament, bradley_terry, additive, low_rank)
-    sweeps = [f.sweep(K=K, scale=scale, draws=draws) for f in families]
-    odd = tuple(sorted({k if k % 2 else k + 1 for k in K}))
-    return functools.reduce(Sweep.__or__, sweeps, cyclic.sweep(K=odd, scale=scale, draws=draws))
-
-
-GAMES = _every_family((2, 5, 30), draws=by_profile(quick=1, full=6))
+GAMES = every_family((2, 5, 30), scale=(0.1, 4.0), draws=by_profile(quick=1, full=6))
 # every action beats all below it, and the reference, where runs start, is uniform
 TRANSITIVE = bradley_terry.sweep(K=(3, 10, 100), spread=1e6, scale=0.0)
+REAL = real_games(scale=(0.1, 4.0))
 TIGHT_PAIRS = tight_pair.sweep(beta=(0.01, 0.03, 0.1, 0.3))
 SEARCHED = tilted.sweep(upper=Range(-0.5, 0.5, size=3), tilt=Range(-1.0, 1.0, size=3), beta=Range(0.01, 1.0, log=True))
 SEARCH_BUDGET = by_profile(quick=60, full=600)
-
-
-@functools.lru_cache(maxsize=8)
-def _nash(game: PreferenceGame, beta: float) -> RegularisedNash:
-    return solve_regularised(game, beta)
-
-
-def _temperature(game: PreferenceGame, beta: float | None) -> float:
-    """The axis beta, or the temperature that the game was made for."""
-    chosen = game.beta if beta is None else beta
-    assert chosen is not None
-    return chosen
 
 
 def _mixture(game: PreferenceGame, log_policies: Array, share: float) -> Array:
@@ -101,7 +77,7 @@ def _start(game: PreferenceGame, seed: int) -> Array:
 
 def _excess(game: PreferenceGame, beta: float, step: float, *, start: Array | None, contraction: float) -> tuple[Array, Array]:
     """D_{t+1} - (1 - eta tau) D_t + eta tau KL(q_t||pi*) along a run, and how far it may be off."""
-    nash, share = _nash(game, beta), step * beta
+    nash, share = equilibrium(game, beta), step * beta
     run = nash_mirror_descent(game, beta, 100, step=step, start=start)
     mixtures = _mixture(game, run.log_policies[:-1], share)
     D, error = kl(nash.log_policy, run.log_policies, log=True), nash.divergence_error(run.log_policies)
@@ -113,7 +89,7 @@ def _excess(game: PreferenceGame, beta: float, step: float, *, start: Array | No
 def _one_step(
     game: PreferenceGame, beta: float | None, step: float, seed: int, constant: float, contraction: float
 ) -> Comparison:
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     step = min(step, 1 / beta)
     runs = {"from_the_reference": None, "from_elsewhere": _start(game, seed)}
     parts = {}
@@ -135,6 +111,7 @@ def _one_step(
 )
 @over(GAMES, beta=BETAS, step=(0.1, 3.0))
 @over(TRANSITIVE, beta=(0.1, 1.0), step=(0.1, 1.0, 3.0))
+@over(REAL, beta=(0.01, 0.1, 1.0), step=(0.1, 3.0))
 @over(TIGHT_PAIRS, step=(0.1, 1.0, 100.0))
 @over(SEARCHED, step=Range(0.01, 10.0, log=True), budget=SEARCH_BUDGET)
 def one_step(
@@ -178,6 +155,7 @@ one_step.control("contraction by 1 - 2 eta tau", because="only one eta tau is ga
 )
 @over(GAMES, beta=BETAS, step=(0.1, 3.0))
 @over(TRANSITIVE, beta=(0.1, 1.0), step=(0.1, 1.0, 3.0))
+@over(REAL, beta=(0.01, 0.1, 1.0), step=(0.1, 3.0))
 @over(TIGHT_PAIRS, step=(0.1, 1.0, 100.0))
 @over(SEARCHED, step=Range(0.01, 10.0, log=True), budget=SEARCH_BUDGET)
 def one_step_sharp(
@@ -193,7 +171,7 @@ def one_step_sharp(
 
     Attained in the limit of large transitive tournaments by the first step from a uniform reference.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     z = min(step, 1 / beta) / 2
     # ln(sinh(z)/z) without overflow; the series where cancellation would show
     constant = z + np.log(-np.expm1(-2 * z) / (2 * z)) if z > 0.1 else z**2 / 6 - z**4 / 180 + z**6 / 2835
@@ -205,7 +183,7 @@ one_step_sharp.control("two per cent less", because="a transitive tournament of 
 
 def _rate(game: PreferenceGame, beta: float, seed: int, constant: float, mixture: bool) -> Comparison:
     """Both forms of the rate with ``constant`` eta^2 as the error of one step."""
-    nash, start = _nash(game, beta), _start(game, seed)
+    nash, start = equilibrium(game, beta), _start(game, seed)
 
     def run(iterations: int, step: Any) -> Run:
         if mixture:
@@ -236,6 +214,7 @@ def _rate(game: PreferenceGame, beta: float, seed: int, constant: float, mixture
     assumes=r"any \pi_0; T \ge 1, and T \ge 2 for the constant step",
 )
 @over(GAMES, beta=BETAS)
+@over(REAL, beta=(0.01, 0.1, 1.0))
 @over(TRANSITIVE, beta=(0.1, 0.3, 1.0))
 @over(TIGHT_PAIRS)
 @over(SEARCHED, budget=SEARCH_BUDGET)
@@ -250,7 +229,7 @@ def rate(
 
     An upper bound only: on most games the divergence falls faster than 1/T.
     """
-    return _rate(game, _temperature(game, beta), seed, constant, mixture)
+    return _rate(game, temperature(game, beta), seed, constant, mixture)
 
 
 rate.control("without the mixture (Hedge)", because="the pull to the reference makes the last iterate converge", mixture=False)
@@ -268,6 +247,7 @@ rate.control("a fifth of the error", because="at small temperatures constant ste
     assumes=r"any \pi_0; T \ge 1, and T \ge 2 for the constant step",
 )
 @over(GAMES, beta=BETAS)
+@over(REAL, beta=(0.01, 0.1, 1.0))
 @over(TRANSITIVE, beta=(0.1, 0.3, 1.0))
 @over(TIGHT_PAIRS)
 @over(SEARCHED, budget=SEARCH_BUDGET)
@@ -275,7 +255,7 @@ def rate_sharp(
     game: PreferenceGame, *, beta: float | None = None, seed: int, constant: float = 1 / 24, mixture: bool = True
 ) -> Comparison:
     """The rate with a third of the constant: `nash-md/rate` with the error eta^2/24 of `nash-md/one-step-sharp`."""
-    return _rate(game, _temperature(game, beta), seed, constant, mixture)
+    return _rate(game, temperature(game, beta), seed, constant, mixture)
 
 
 rate_sharp.control(
@@ -300,7 +280,7 @@ def _largest_share(beta: float) -> float:
     assumes=r"constant \eta with \eta (1 - \eta\tau) \le 4\tau and \eta\tau < 1",
     note="A finding: with a constant step Nash-MD converges linearly, but not to the equilibrium at tau.",
 )
-@over(_every_family((2, 5, 10), draws=by_profile(quick=1, full=5)), beta=(0.1, 0.3, 1.0), part=(0.3, 1.0))
+@over(every_family((2, 5, 10), scale=(0.1, 4.0), draws=by_profile(quick=1, full=5)), beta=(0.1, 0.3, 1.0), part=(0.3, 1.0))
 @over(tight_pair.sweep(beta=(0.05, 0.3)), part=(0.3, 1.0))
 def bias(
     game: PreferenceGame, *, beta: float | None = None, part: float, temperature_of_limit: str = "tau / (1 - eta tau)"
@@ -314,7 +294,7 @@ def bias(
 
     ``part`` is the share eta tau, in units of the largest that the assumption allows.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     share = part * _largest_share(beta)
     limit = solve_regularised(game, beta / (1 - share) if temperature_of_limit == "tau / (1 - eta tau)" else beta)
     run = nash_mirror_descent(game, beta, int(np.ceil(60 / -np.log1p(-share))), step=share / beta)
@@ -348,7 +328,7 @@ def balanced_chain(K: int = 10, beta: float = 0.1) -> PreferenceGame:
 def _limits(game: PreferenceGame, beta: float, share: float) -> tuple[RegularisedNash, RegularisedNash, Array]:
     """The equilibrium at tau, the limit of the mixtures, and the limit of the policies."""
     mixed = solve_regularised(game, beta / (1 - share))
-    return _nash(game, beta), mixed, normalise(game.log_reference + game.A @ mixed.policy / beta)
+    return equilibrium(game, beta), mixed, normalise(game.log_reference + game.A @ mixed.policy / beta)
 
 
 @claim(
@@ -375,7 +355,7 @@ def bias_floor(
     <q, A q> = 0, the right side is KL(q||pi_inf), which leaves the equality. It is at most ln(sinh(eta/2)/(eta/2)) <= eta^2/24
     by `nash-md/one-step-sharp`.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     nash, mixed, limit = _limits(game, beta, share)
     D, E = kl(nash.log_policy, limit, log=True), kl(mixed.log_policy, nash.log_policy, log=True)
     whole = kl(mixed.log_policy, limit, log=True)
@@ -445,7 +425,7 @@ def vs_nash_mp(
     """
     weights, tilt = ((0.5, 0.4, 0.3), (0.5, 0.0, -0.5)) if biased else ((0.5, 0.5, 0.5), (0.0, 0.0, 0.0))
     game, start = rock_paper_scissors(weights=weights, logits=tilt), normalise([0.5, 0.0, -0.5])
-    star = _nash(game, beta).log_policy
+    star = equilibrium(game, beta).log_policy
     accuracies = np.geomspace(1e-3, smallest, 21)
 
     def divergences(step: float) -> Array:

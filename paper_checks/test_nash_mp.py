@@ -20,31 +20,27 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from games.datasets import DATASETS, open_spiel_matrix, open_spiel_metagame, ranked
 from games.dynamics import Run, average_policy
 from games.generators import (
-    additive,
-    bradley_terry,
     clone,
-    cyclic,
     low_rank,
     rock_paper_scissors,
     tight_pair,
     tilted,
     tournament,
-    uniform,
 )
+from games.factored import LowRankGame, low_rank_factors, solve_low_rank
 from games.mirror_descent import hedge, magnetic_mirror_descent
 from games.mirror_prox import MirrorProxRun, nash_mirror_prox
 from games.oracle import sampled_oracle
 from games.preference import PreferenceGame
 from games.prox import natural_gradient_prox, normalise, prox
-from games.regularised import RegularisedNash, exploitability, smoothed_best_response, solve_regularised
+from games.regularised import RegularisedNash, exploitability, smoothed_best_response
+from paper_checks.preference_games import equilibrium, every_family, real_games, temperature
 from theory.claims import (
     Comparison,
     Paper,
     Range,
-    Sweep,
     all_of,
     at_most,
     by_profile,
@@ -72,23 +68,9 @@ BETAS = (0.01, 0.03, 0.1, 0.3, 1.0)
 SCALES = (0.1, 1.0, 4.0)
 
 
-def _every_family(K: tuple[int, ...], scale: tuple[float, ...] = SCALES, draws: Any = 1) -> Sweep:
-    families = (uniform, tournament, bradley_terry, additive, low_rank)
-    sweeps = [f.sweep(K=K, scale=scale, draws=draws) for f in families]
-    odd = tuple(sorted({k if k % 2 else k + 1 for k in K}))
-    return functools.reduce(Sweep.__or__, sweeps, cyclic.sweep(K=odd, scale=scale, draws=draws))
-
-
-GAMES = _every_family((2, 3, 5, 10, 30), draws=by_profile(quick=1, full=6))
-SOME_GAMES = _every_family((2, 5, 10), draws=by_profile(quick=1, full=6))
-# Elections and races; Colonel Blotto, biased rock-paper-scissors and policies of poker, skipped where OpenSpiel is missing.
-REAL = (
-    ranked.sweep(dataset=DATASETS, scale=(0.1, 4.0), draws=by_profile(quick=1, full=6))
-    | open_spiel_matrix.sweep(game=("matrix_brps", "blotto(coins=5,fields=3,players=2)"), scale=(0.1, 4.0))
-    | open_spiel_metagame.sweep(
-        game=("kuhn_poker", "leduc_poker"), K=10, mixed=(False, True), draws=by_profile(quick=1, full=6)
-    )
-)
+GAMES = every_family((2, 3, 5, 10, 30), scale=SCALES, draws=by_profile(quick=1, full=6))
+SOME_GAMES = every_family((2, 5, 10), scale=SCALES, draws=by_profile(quick=1, full=6))
+REAL = real_games(scale=(0.1, 4.0))
 TIGHT_PAIRS = tight_pair.sweep(beta=(0.003, 0.01, 0.03, 0.1, 0.3))
 SEARCHED = tilted.sweep(upper=Range(-0.5, 0.5, size=3), tilt=Range(-1.0, 1.0, size=3), beta=Range(0.01, 0.3, log=True))
 SEARCH_BUDGET = by_profile(quick=60, full=600)
@@ -111,15 +93,15 @@ class _Trajectory:
 
 
 @functools.lru_cache(maxsize=8)
-def _nash(game: PreferenceGame, beta: float) -> RegularisedNash:
-    return solve_regularised(game, beta)
+def _low_rank_nash(game: LowRankGame, beta: float) -> RegularisedNash:
+    return solve_low_rank(game, beta)
 
 
 @functools.lru_cache(maxsize=8)
 def _trajectory(
     game: PreferenceGame, beta: float, iterations: int = 150, eta: float | None = None, **switches: Any
 ) -> _Trajectory:
-    return _beside_nash(_nash(game, beta), nash_mirror_prox(game, beta, iterations, eta=eta, **switches))
+    return _beside_nash(equilibrium(game, beta), nash_mirror_prox(game, beta, iterations, eta=eta, **switches))
 
 
 def _beside_nash(nash: RegularisedNash, run: MirrorProxRun) -> _Trajectory:
@@ -132,13 +114,6 @@ def _beside_nash(nash: RegularisedNash, run: MirrorProxRun) -> _Trajectory:
         kl(half, star, log=True),
         nash.divergence_error(half),
     )
-
-
-def _temperature(game: PreferenceGame, beta: float | None) -> float:
-    """The axis beta, or the temperature that the game was made for."""
-    chosen = game.beta if beta is None else beta
-    assert chosen is not None
-    return chosen
 
 
 @claim(
@@ -175,7 +150,7 @@ def one_step_identity(
 
     The residual is taken relative to (beta/eta) D_k, while D_k > 1e-10: below that the equilibrium's own error shows.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     eta = 2 * beta * step_factor
     t = _trajectory(game, beta, 60, eta, second_centre=second_centre, second_query=second_query)
     x, h, p = t.run.log_policies[:-1], t.run.log_half_steps, t.run.log_policies[1:]
@@ -206,7 +181,7 @@ one_step_identity.control(
 )
 @over(GAMES, beta=BETAS, largest_step=False)
 @over(REAL, beta=(0.01, 0.1, 1.0), largest_step=False)
-@over(_every_family((3, 10), draws=by_profile(quick=1, full=6)), beta=BETAS, largest_step=True)
+@over(every_family((3, 10), scale=SCALES, draws=by_profile(quick=1, full=6)), beta=BETAS, largest_step=True)
 @over(TIGHT_PAIRS, largest_step=(False, True))
 @over(SEARCHED, largest_step=(False, True), budget=SEARCH_BUDGET)
 @over(tight_pair.sweep(beta=Range(0.003, 0.5, log=True)), largest_step=(False, True), budget=by_profile(quick=20, full=100))
@@ -233,7 +208,7 @@ def kl_contraction(
 
     The exponent is not improvable uniformly: on the tight pair the step ratio tends to 1 as beta falls.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     eta = step_factor * (2 * beta * (beta + np.sqrt(1 + beta**2)) if largest_step else 2 * beta)
     t = _trajectory(game, beta, 150, eta, half_steps=half_steps, second_centre=second_centre, second_query=second_query)
     steps_slack = (1 + eta) * t.D_error[1:] + t.D_error[:-1] + eta * t.E_error
@@ -269,7 +244,7 @@ kl_contraction.control("eta = 8 beta", because="beyond the range of the proof, a
     assumes=r"\eta = 2\beta; T is the linearised iteration in log-probabilities modulo constants",
     note="A finding: near the solution KL shrinks like (1 + 2 beta)^(-N), twice the theorem's exponent.",
 )
-@over(_every_family((2, 3, 5, 10, 20), draws=by_profile(quick=2, full=10)), beta=BETAS)
+@over(every_family((2, 3, 5, 10, 20), scale=SCALES, draws=by_profile(quick=2, full=10)), beta=BETAS)
 @over(REAL, beta=(0.01, 0.1, 1.0))
 @over(TIGHT_PAIRS)
 @over(SEARCHED, budget=SEARCH_BUDGET)
@@ -288,9 +263,9 @@ def local_rate(
     Eigenvalues are taken of the skew matrix, which loses nothing where pi* is nearly degenerate. That T is the derivative of
     an iteration is checked by running one from a point 1e-6 away in a random direction.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     eta = 2 * beta
-    star = _nash(game, beta).log_policy
+    star = equilibrium(game, beta).log_policy
     root = np.exp(star / 2)
     basis = np.linalg.qr(np.column_stack([root, np.eye(game.actions)]))[0][:, 1:]  # the complement of sqrt(pi*)
     B = root[:, None] * basis
@@ -335,7 +310,7 @@ def asymptotic_exponent(game: PreferenceGame, *, exponent: float = 0.5) -> Compa
     On two actions the game does not rotate (J A J = 0), so the log-odds converge by exactly 1 + 2 beta, and KL, which is
     quadratic in them near the equilibrium, by its square. Fit slopes inside the transient only, or test the inequality.
     """
-    beta = _temperature(game, None)
+    beta = temperature(game, None)
     t = _trajectory(game, beta, int(np.ceil(60 / np.log1p(2 * beta) / 2)))
     last = np.flatnonzero(t.D > 1e-12)[-1]  # D_k is quadratic to a relative error of its own square root
     first = np.flatnonzero(t.D < 1e-6)[0]
@@ -362,7 +337,7 @@ def _span_bound(t: _Trajectory, second: float = 1.0) -> Array:
     source="derived",
     assumes=r"\eta = 2\beta; \pi_0 = \mu",
 )
-@over(_every_family((2, 3, 5, 6, 10, 30), draws=by_profile(quick=1, full=6)), beta=(0.01, 0.05, 0.1, 0.3, 1.0))
+@over(every_family((2, 3, 5, 6, 10, 30), scale=SCALES, draws=by_profile(quick=1, full=6)), beta=(0.01, 0.05, 0.1, 0.3, 1.0))
 @over(REAL, beta=(0.01, 0.1, 1.0))
 @over(TIGHT_PAIRS)
 @over(SEARCHED, budget=SEARCH_BUDGET)
@@ -375,7 +350,7 @@ def span_rate(game: PreferenceGame, *, beta: float | None = None, second_term: f
     eta sum_j (1+eta)^j E_j <= D_0 (`nash-mp/kl-contraction`, weighted and summed), the sum is at most
     sqrt((1+eta)^k/eta) sqrt(2 D_0/eta). At the start ln mu - ln pi* = -A pi*/beta + const, whose span is at most 1/beta.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     t = _trajectory(game, beta)
     # the error of the equilibrium, and of D_0 under its root
     slack = 2 * t.nash.span_bound + 1e-14 * np.abs(t.nash.log_policy).max() + t.D_error[0] / (beta * np.sqrt(t.D[0] + 1e-300))
@@ -409,7 +384,7 @@ def exploitability_identity(game: PreferenceGame, *, beta: float | None = None, 
 
     The left side is evaluated as V is defined, a difference of numbers of order 1, hence an absolute tolerance.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     rng = np.random.default_rng(seed)
     drawn = normalise(rng.standard_normal((40, game.actions)) * rng.uniform(0.1, 20, (40, 1)))
     policies = np.concatenate([drawn, _trajectory(game, beta).run.log_policies])
@@ -447,8 +422,8 @@ def exploitability_sandwich(
     g = A(pi - pi*)/beta. Skewness gives <pi, g> = <pi*, g>, so Hoeffding's lemma bounds it by span(g)^2/8 <=
     |pi - pi*|_1^2/(8 beta^2), which is at most min{KL, KL}/(4 beta^2) by Pinsker.
     """
-    beta = _temperature(game, beta)
-    nash = _nash(game, beta)
+    beta = temperature(game, beta)
+    nash = equilibrium(game, beta)
     rng = np.random.default_rng(seed)
     near = normalise(nash.log_policy + rng.standard_normal((40, game.actions)) * rng.uniform(0.01, 5, (40, 1)))
     policies = np.concatenate([near, _trajectory(game, beta).run.log_policies])
@@ -470,7 +445,7 @@ exploitability_sandwich.control("lower bound beta KL <= 0.9 V", because="on two 
 
 
 def _exploitability_contracts(game: PreferenceGame, *, beta: float | None = None, **_: float) -> Comparison:
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     t = _trajectory(game, beta, max(150, int(2 / beta)))
     value = exploitability(game, beta, t.run.log_policies)
     queries = 2 * np.arange(value.size)
@@ -497,7 +472,7 @@ def exploitability_rate(game: PreferenceGame, *, beta: float | None = None, scal
     V = beta KL(pi||b(pi)) <= beta span(ln pi - ln b(pi))^2/8 (Hoeffding's lemma for ln(pi/b)). The span is at most
     s_k + span(A(pi_k - pi*))/beta <= S_k + sqrt(2 D_k)/beta, and D_k <= (1 + 2 beta)^(-k) D_0.
     """
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     t = _trajectory(game, beta)
     queries = 2 * np.arange(t.D.size)
     bound = beta / 8 * (_span_bound(t) + np.sqrt(2 * t.D[0]) * (1 + 2 * beta) ** (-queries / 4) / beta) ** 2
@@ -514,7 +489,7 @@ exploitability_rate.control(
 
 def _prefactor(game: PreferenceGame, beta: float | None, constant: float, power: float, exponent: float) -> Comparison:
     """V <= constant * beta^(-power) (1 + 2 beta)^(-exponent N) at every iterate of a run of 7 / beta iterations."""
-    beta = _temperature(game, beta)
+    beta = temperature(game, beta)
     run = nash_mirror_prox(game, beta, max(20, int(7 / beta)))
     value = exploitability(game, beta, run.log_policies[1:])
     queries = run.queries[1:]
@@ -635,7 +610,7 @@ def _copies(game: PreferenceGame, clones: int, seed: int) -> NDArray[np.int64]:
     source="derived",
     assumes="the reference of an action is divided among its copies in any proportion",
 )
-@over(_every_family((2, 3, 5), scale=(0.1, 4.0), draws=by_profile(quick=1, full=5)), beta=(0.01, 0.1, 1.0), clones=(1, 12, 59))
+@over(every_family((2, 3, 5), scale=(0.1, 4.0), draws=by_profile(quick=1, full=5)), beta=(0.01, 0.1, 1.0), clones=(1, 12, 59))
 def action_free(game: PreferenceGame, *, beta: float, clones: int, seed: int, shared_reference: bool = True) -> Comparison:
     """The number of actions does not enter: a game and the same game with clones have the same run.
 
@@ -698,6 +673,34 @@ action_free_rate.control("one half-step only", because="plain mirror descent wit
 
 @claim(
     PAPER,
+    "size-free",
+    r"D_k \le (1 + 2\beta)^{-N/2} D_0 \quad \text{for } K = 10, 100, 10^3, 10^4",
+    kind="deterministic rate",
+    source="derived",
+    assumes=r"\eta = 2\beta; \pi_0 = \mu; games of rank 2 and 10, kept as factors",
+)
+@over(
+    low_rank_factors.sweep(K=(10, 100, 1000), pairs=(1, 5), scale=(0.1, 2.0, 8.0), draws=by_profile(quick=1, full=5)),
+    beta=(0.03, 0.1),
+)
+@over(low_rank_factors.sweep(K=10_000, pairs=(1, 5), scale=8.0, draws=by_profile(quick=1, full=3)), beta=0.1)
+def size_free(game: LowRankGame, *, beta: float, exponent: float = 0.5) -> Comparison:
+    """The rate is the same for ten actions and for ten thousand.
+
+    The claim `nash-mp/kl-contraction` on games so large that their matrix is not stored.
+    """
+    nash = _low_rank_nash(game, beta)
+    run = nash_mirror_prox(game.oracle(), beta, 100, every=5)
+    D, k = kl(nash.log_policy, run.log_policies, log=True), 5 * np.arange(len(run.log_policies))
+    slack = nash.divergence_error(run.log_policies)
+    return at_most(D[1:], (D[0] * (1 + 2 * beta) ** (-2 * exponent * k))[1:], slack=(slack + slack[0])[1:], x=2 * k[1:])
+
+
+size_free.control("rate (1 + 2 beta)^(-N)", because="far references leave a transient with N/2", exponent=1.0)
+
+
+@claim(
+    PAPER,
     "beats-mmd",
     r"\text{queries to } 10^{-6} D_0:\quad \text{MMD with the best constant step} \sim \beta^{-2} \text{ on rock-paper-scissors},"
     r"\quad \text{Nash-MP} \lesssim \beta^{-1} \text{ there, and} \sim \beta^{-1} \text{ on the tight pair}",
@@ -747,7 +750,7 @@ def beats_mmd(
 
 def _queries_to(game: PreferenceGame, beta: float, run: Callable[..., Run | MirrorProxRun]) -> float:
     """Queries until D <= 1e-6 D_0, asked in stretches; infinite if 10 / beta^2 iterations do not suffice."""
-    star = _nash(game, beta).log_policy
+    star = equilibrium(game, beta).log_policy
     policy = game.log_reference
     target = 1e-6 * float(kl(star, policy, log=True))
     iterations, queries, stretch = 0, 0, 64
@@ -775,7 +778,7 @@ beats_mmd.control("Nash-MP with eta = 2 beta^2", because="the step must be of or
     assumes=r"\eta = 2\beta, \beta \le 1, \varepsilon \le 1; \mathrm{sp}(\ln \text{computed} - \ln \text{exact}) \le \varepsilon in both steps",
 )
 @over(
-    _every_family((2, 5, 10), scale=(0.1, 4.0)),
+    every_family((2, 5, 10), scale=(0.1, 4.0)),
     beta=(0.01, 0.1, 1.0),
     epsilon=(1e-3, 1e-2, 1e-1),
     towards=("random", "reference"),
@@ -811,8 +814,8 @@ def approximate(
     The second error: ln p~ = ln p + r' - ln E_p[exp r'], so KL(pi*||p~) - KL(pi*||p) <= <p - pi*, r'> + epsilon^2/8 <= epsilon +
     epsilon^2/8. The second display sums the first.
     """
-    beta = _temperature(game, beta)
-    nash, iterations = _nash(game, beta), 150
+    beta = temperature(game, beta)
+    nash, iterations = equilibrium(game, beta), 150
     rng = np.random.default_rng(seed)
     if towards == "random":
         errors = epsilon * (rng.integers(2, size=(iterations, 2, game.actions)) - 0.5)
@@ -844,7 +847,7 @@ approximate.control(
     source="derived",
     assumes=r"natural-gradient steps of size a on the objective of one proximal step; any opponent",
 )
-@over(_every_family((2, 5, 30), scale=(0.1, 4.0)), beta=(0.01, 0.1, 1.0), share=(0.1, 0.5, 0.9, 1.5))
+@over(every_family((2, 5, 30), scale=(0.1, 4.0)), beta=(0.01, 0.1, 1.0), share=(0.1, 0.5, 0.9, 1.5))
 def inner_solver(game: PreferenceGame, *, beta: float, share: float, seed: int, regularised: float = 1.0) -> Comparison:
     """Inner gradient steps solve a proximal step linearly, at a rate that is known exactly: what feeds `nash-mp/approximate`.
 
@@ -894,7 +897,7 @@ def stochastic_floor(
     Rock-paper-scissors with entries 0.3 and the reference softmax(1/2, 0, -1/2); D averaged over the second half of a run.
     """
     game = rock_paper_scissors(weights=(0.3, 0.3, 0.3), logits=(0.5, 0.0, -0.5))
-    star = _nash(game, beta).log_policy
+    star = equilibrium(game, beta).log_policy
     sizes = 10 * 4 ** np.arange(5)
     floors = np.empty((runs, sizes.size))
     for column, m in enumerate(sizes.tolist()):

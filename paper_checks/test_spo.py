@@ -14,7 +14,6 @@ sum. The theorems are known here by their order only; constants are proved in th
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,6 @@ from games.generators import (
     bradley_terry,
     cloned,
     cyclic,
-    low_rank,
     rock_paper_scissors,
     tilted,
     tournament,
@@ -39,6 +37,7 @@ from games.oracle import Oracle, sampled_oracle
 from games.preference import PreferenceGame
 from games.regularised import exploitability
 from games.self_play import projected_gradient_ascent, regret, regret_matching
+from paper_checks.preference_games import every_family, real_games
 from theory.claims import (
     Comparison,
     Paper,
@@ -67,12 +66,6 @@ PAPER = Paper(
     theme="games",
     arxiv="2401.04056",
 )
-
-
-def _every_family(K: tuple[int, ...], scale: Any = 0.0, draws: Any = 1) -> Sweep:
-    families = (uniform, tournament, bradley_terry, additive, low_rank)
-    sweeps = [f.sweep(K=K, scale=scale, draws=draws) for f in families]
-    return functools.reduce(Sweep.__or__, sweeps, cyclic.sweep(K=tuple(k for k in K if k > 2), scale=scale, draws=draws))
 
 
 MARGINS = by_profile(quick=(0.05, 0.2, 0.5), full=(0.02, 0.05, 0.1, 0.2, 0.3, 0.5))
@@ -124,8 +117,8 @@ LEARNERS: dict[str, Callable[[Oracle, int], Array]] = {
     source="derived",
     assumes="any learner that is fed its own win rates, good or bad; any start",
 )
-@over(_every_family((2, 3, 10), scale=(0.0, 2.0), draws=by_profile(quick=1, full=5)), learner=tuple(LEARNERS))
-@over(_every_family((30,), draws=by_profile(quick=1, full=5)), learner=tuple(LEARNERS))
+@over(every_family((2, 3, 10), scale=(0.0, 2.0), draws=by_profile(quick=1, full=5)), learner=tuple(LEARNERS))
+@over(every_family((30,), scale=0.0, draws=by_profile(quick=1, full=5)), learner=tuple(LEARNERS))
 def regret_is_exploitability(game: PreferenceGame, *, learner: str, seed: int, symmetric: float = 0.0) -> Comparison:
     """A learner's regret in self-play is how much its average can be exploited: one learner is enough, and no adversary.
 
@@ -165,7 +158,8 @@ regret_is_exploitability.control(
     source="derived",
     assumes="any preference game; also where the solution is not unique",
 )
-@over(_every_family((2, 3, 4, 6, 10, 30), draws=by_profile(quick=2, full=10)))
+@over(every_family((2, 3, 4, 6, 10, 30), scale=0.0, draws=by_profile(quick=2, full=10)))
+@over(real_games(scale=0.0))
 @over(cloned.sweep(K=(3, 5), clones=(2, 10), draws=by_profile(quick=2, full=10)))
 def symmetric_winner(game: PreferenceGame, *, seed: int, symmetric: float = 0.0) -> Comparison:
     """Either player's half of any solution is a minimax winner, whichever of the solutions a linear programme returns.
@@ -225,7 +219,8 @@ def _self_play_value(game: PreferenceGame, T: int, step: float, average: bool) -
     assumes=r"Hedge from the uniform policy with \eta = \sqrt{8 \ln K / T}",
     note="The order is the paper's; the constant is Hedge's classical one. `spo/self-play-constant` is smaller by sqrt(3).",
 )
-@over(_every_family((2, 3, 5, 10, 30), draws=by_profile(quick=2, full=10)), T=(1, 10, 100, 1000))
+@over(every_family((2, 3, 5, 10, 30), scale=0.0, draws=by_profile(quick=2, full=10)), T=(1, 10, 100, 1000))
+@over(real_games(scale=0.0), T=(10, 1000))
 @over(tournament.sweep(K=20, scale=0.0, draws=by_profile(quick=3, full=10)), T=(10, 100, 1000, 4000))
 @over(condorcet.sweep(K=(2, 3, 10), others="ties", margin=0.5), T=(1, 10, 100, 4000))
 @over(SEARCHED, T=(1, 10, 100), budget=SEARCH_BUDGET)
@@ -255,7 +250,8 @@ rate.control("half the constant", because="finding a winner costs more than log 
     assumes=r"Hedge from the uniform policy with \eta = \sqrt{24 \ln K / T}",
     note="Win rates against oneself spread less than arbitrary gains: the constant is sqrt(3) below that of `spo/rate`.",
 )
-@over(_every_family((2, 3, 5, 10, 30), draws=by_profile(quick=2, full=10)), T=(1, 10, 100, 1000))
+@over(every_family((2, 3, 5, 10, 30), scale=0.0, draws=by_profile(quick=2, full=10)), T=(1, 10, 100, 1000))
+@over(real_games(scale=0.0), T=(10, 1000))
 @over(tournament.sweep(K=20, scale=0.0, draws=by_profile(quick=3, full=10)), T=(10, 100, 1000, 4000))
 @over(condorcet.sweep(K=(2, 3, 10), others="ties", margin=0.5), T=(1, 10, 100, 4000))
 @over(SEARCHED, T=(1, 10, 100), budget=SEARCH_BUDGET)

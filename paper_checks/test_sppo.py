@@ -10,31 +10,26 @@ The theorem's order is the paper's, the constants are proved in the docstrings.
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from games.dynamics import average_policy
 from games.generators import (
-    additive,
-    bradley_terry,
     cyclic,
-    low_rank,
     rock_paper_scissors,
     tilted,
     tournament,
-    uniform,
 )
 from games.mirror_descent import hedge, magnetic_mirror_descent
 from games.pairwise_losses import dpo_loss, expected_pair_loss, ipo_loss, sppo_loss
 from games.preference import PreferenceGame
 from games.prox import normalise
+from paper_checks.preference_games import every_family
 from theory.claims import (
     Comparison,
     Paper,
     Range,
-    Sweep,
     all_of,
     at_least,
     at_most,
@@ -56,12 +51,6 @@ PAPER = Paper(
     theme="games",
     arxiv="2405.00675",
 )
-
-
-def _every_family(K: tuple[int, ...], scale: Any, draws: Any = 1) -> Sweep:
-    families = (uniform, tournament, bradley_terry, additive, low_rank)
-    sweeps = [f.sweep(K=K, scale=scale, draws=draws) for f in families]
-    return functools.reduce(Sweep.__or__, sweeps, cyclic.sweep(K=tuple(k for k in K if k > 2), scale=scale, draws=draws))
 
 
 @family(K=2)
@@ -87,7 +76,7 @@ FAR_PAIRS = tilted.sweep(upper=[(0.5,)], tilt=[(0.0, 0.0), (-0.5, 0.5), (-1.0, 1
     note="The order is the paper's, the constants those of Hedge's classical bound; with eta/24 it holds too (`spo/self-play-constant`).",
 )
 @over(
-    _every_family((2, 3, 10, 30), scale=(0.0, 1.0, 4.0), draws=by_profile(quick=1, full=5)),
+    every_family((2, 3, 10, 30), scale=(0.0, 1.0, 4.0), draws=by_profile(quick=1, full=5)),
     eta=(0.03, 0.3, 2.0, None),
     T=(10, 300),
 )
@@ -146,7 +135,7 @@ def _policies(game: PreferenceGame, eta: float, seed: int) -> Array:
     note="`sppo/logz-sharp` has the best constant, eta^2/24.",
 )
 @over(
-    _every_family((2, 3, 10, 30), scale=(0.0, 4.0), draws=by_profile(quick=1, full=5)) | ranking.sweep(K=(2, 10, 100)),
+    every_family((2, 3, 10, 30), scale=(0.0, 4.0), draws=by_profile(quick=1, full=5)) | ranking.sweep(K=(2, 10, 100)),
     eta=(0.01, 0.1, 1.0, 5.0),
 )
 @over(SEARCHED, eta=(0.1, 1.0), budget=SEARCH_BUDGET)
@@ -179,7 +168,7 @@ logz.control("error at least eta^2/1000", because="a point mass has Z_t = exp(et
     note="A finding: a third of `sppo/logz`, and attained in the limit by the uniform policy on a long ranking.",
 )
 @over(
-    _every_family((2, 3, 10, 30), scale=(0.0, 4.0), draws=by_profile(quick=1, full=5)) | ranking.sweep(K=(2, 10, 100, 1000)),
+    every_family((2, 3, 10, 30), scale=(0.0, 4.0), draws=by_profile(quick=1, full=5)) | ranking.sweep(K=(2, 10, 100, 1000)),
     eta=(0.1, 1.0, 5.0),
 )
 @over(SEARCHED, eta=(0.1, 1.0), budget=SEARCH_BUDGET)
@@ -292,7 +281,7 @@ def _second_difference(loss: Callable[[Array, Array], Array], point: Array, dire
     source="derived",
     assumes=r"r any log-ratios, not those of a normalised policy; pairs drawn from \pi_t; c any number",
 )
-@over(_every_family((2, 3, 10), scale=(0.0, 2.0), draws=by_profile(quick=1, full=5)), eta=(0.1, 1.0, 10.0))
+@over(every_family((2, 3, 10), scale=(0.0, 2.0), draws=by_profile(quick=1, full=5)), eta=(0.1, 1.0, 10.0))
 def absolute_targets(game: PreferenceGame, *, eta: float, seed: int, absolute: str = "SPPO", centre: float = 0.5) -> Comparison:
     r"""SPPO gives every response a target of its own; DPO and IPO only see the difference between winner and loser.
 

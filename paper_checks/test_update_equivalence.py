@@ -31,7 +31,6 @@ from games.generators import bradley_terry, cyclic, low_rank, rock_paper_scissor
 from games.mirror_descent import magnetic_mirror_descent
 from games.preference import PreferenceGame
 from games.prox import normalise
-from games.regularised import solve_regularised
 from games.signalling import (
     DecisionTimeSearch,
     Profile,
@@ -56,6 +55,7 @@ from games.zero_sum import (
     zero_sum_descent,
     zero_sum_table,
 )
+from paper_checks.preference_games import equilibrium
 from theory.claims import (
     Comparison,
     Paper,
@@ -566,11 +566,6 @@ class _Descent:
 
 
 @functools.lru_cache(maxsize=8)
-def _symmetric_nash(game: PreferenceGame, beta: float) -> Any:
-    return solve_regularised(game, beta)
-
-
-@functools.lru_cache(maxsize=8)
 def _nash(game: ZeroSumGame, beta: float) -> Any:
     return solve_regularised_zero_sum(game, beta)
 
@@ -579,7 +574,7 @@ def _descent(game: PreferenceGame | ZeroSumGame, beta: float, factor: float, ite
     """A run at ``factor`` times the largest step 4 beta / R^2; from a point near the equilibrium if ``near`` is a seed."""
     rng = np.random.default_rng(near)
     if isinstance(game, PreferenceGame):
-        nash = _symmetric_nash(game, beta)
+        nash = equilibrium(game, beta)
         step = factor * 4 * beta
         start = None if near is None else normalise(nash.log_policy + 0.1 * rng.standard_normal(game.actions))
         policies = magnetic_mirror_descent(game, beta, iterations, step=step, start=start).log_policies

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 import games._kernels
 from games.dynamics import average_policy, one_query_dynamics
 from games.generators import clone, rock_paper_scissors, tight_pair, tilted, tournament, uniform
-from games.mirror_descent import hedge, magnetic_mirror_descent, nash_mirror_descent
+from games.mirror_descent import hedge, inpo, magnetic_mirror_descent, nash_mirror_descent
 from games.mirror_prox import nash_mirror_prox
 from games.oracle import exact_oracle, sampled_oracle
 from games.preference import PreferenceGame
 from games.prox import natural_gradient_prox, normalise, prox
-from games.regularised import exploitability, solve_regularised
+from games.regularised import exploitability, smoothed_best_response, solve_regularised
 from theory.divergences import kl, span
 from theory.errors import InputError
 
@@ -91,11 +91,13 @@ def test_the_one_query_kernel_equals_its_numpy_twin(K: int) -> None:
         "nash-md": lambda p, g: (lambda q: softmax(np.log(q) + g * game.A @ q))(
             softmax((1 - g * beta) * np.log(p) + g * beta * np.log(mu))
         ),
+        "inpo": lambda p, g: softmax((1 - g * beta) * np.log(p) + g * beta * np.log(mu) + g * game.A @ p),
     }
     runs = {
         "mmd": magnetic_mirror_descent(game, beta, 25, step=steps),
         "hedge": hedge(game, 25, step=steps),
         "nash-md": nash_mirror_descent(game, beta, 25, step=steps),
+        "inpo": inpo(game, beta, 25, step=steps),
     }
     for name, run in runs.items():
         p = mu
@@ -114,6 +116,93 @@ def test_the_loop_of_one_query_dynamics_equals_the_kernel() -> None:
         runs = [one_query_dynamics(o, 0.1, 0.7, mixture, 40) for o in (exact, pretended)]
         assert np.allclose(runs[0].log_policies, runs[1].log_policies, rtol=0, atol=1e-12)
     assert (exact.queries, pretended.queries) == (80, 80)
+
+
+def test_inpo_is_magnetic_mirror_descent_with_another_step() -> None:
+    game, beta, steps = uniform(K=7, scale=2.0, seed=1), 0.3, np.linspace(0.05, 3.0, 40)
+    magnetic = magnetic_mirror_descent(game, beta, 40, step=steps / (1 - steps * beta))
+    assert np.allclose(inpo(game, beta, 40, step=steps).log_policies, magnetic.log_policies, rtol=0, atol=1e-12)
+
+
+def test_inpo_on_two_actions_in_closed_form() -> None:
+    """A pi is constant in the difference of two actions: log-odds approach mu's plus d / beta by 1 - step * beta a step."""
+    beta, step, d, odds = 0.2, 0.7, 0.3, -1.5
+    game = PreferenceGame([[0.0, d], [-d, 0.0]], normalise([odds, 0.0]))
+    run = inpo(game, beta, 50, step=step, start=normalise([2.0, 0.0]))
+    limit = odds + d / beta
+    expected = limit + (2.0 - limit) * (1 - step * beta) ** np.arange(51)
+    assert run.log_policies[:, 0] - run.log_policies[:, 1] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.3, 1 / 3, 0.7, 1.0, 49.0])
+def test_inpo_with_the_largest_step_plays_the_smoothed_best_response(beta: float) -> None:
+    game, start = uniform(K=4, seed=2), normalise([1.0, 0.0, 3.0, -2.0])
+    after = inpo(game, beta, 1, step=1 / beta, start=start).log_policies[1]
+    assert after == pytest.approx(smoothed_best_response(game, beta, start), abs=1e-13)
+
+
+def test_inpo_serves_sampled_oracles() -> None:
+    game, beta = uniform(K=3, seed=0), 0.5
+    noisy = inpo(sampled_oracle(game, 10**6, 0, runs=2), beta, 20, step=0.5)
+    assert noisy.log_policies.shape == (21, 2, 3)
+    assert np.allclose(noisy.log_policies, inpo(game, beta, 20, step=0.5).log_policies[:, None], rtol=0, atol=0.02)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), K=st.sampled_from([1, 2, 7, 40, 41, 90]), beta=st.floats(0, 3), weight=st.floats(0.01, 3))
+def test_the_pieces_of_the_kernels_equal_their_numpy_twins(seed: int, K: int, beta: float, weight: float) -> None:
+    rng = np.random.default_rng(seed)
+    reference, centre = normalise(5 * rng.standard_normal((2, K)))
+    gain, out, policy, counter = rng.uniform(-1, 1, K), np.empty(K), np.empty(K), np.zeros(1, dtype=np.int64)
+    games._kernels.step_into(reference, centre, gain, beta, weight, out, policy)
+    assert np.allclose(out, prox(reference, centre, gain, beta, weight), rtol=0, atol=1e-12)
+    assert np.allclose(policy, np.exp(out), rtol=1e-13, atol=0)
+    games._kernels.prox_into(reference, centre, gain, beta, weight, out)
+    assert np.allclose(out, np.log(policy), rtol=0, atol=1e-12)
+    A = uniform(K=K, seed=seed).A if K > 1 else np.zeros((1, 1))
+    for call, opponent in ((games._kernels.ask, policy), (games._kernels.query, np.log(policy))):
+        call(A, counter, opponent, gain)
+        assert np.allclose(gain, A @ policy, rtol=0, atol=1e-15 * K)
+    assert counter[0] == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    iterations=st.integers(0, 20),
+    every=st.integers(1, 25),
+    half_steps=st.sampled_from([1, 2]),
+    centre=st.sampled_from(["current", "half"]),
+    asked=st.sampled_from(["half", "current"]),
+    noisy=st.booleans(),
+)
+def test_a_thinned_run_is_the_run_with_policies_left_out(seed, iterations, every, half_steps, centre, asked, noisy) -> None:
+    game = uniform(K=4, seed=seed)
+    rows = np.unique(np.append(np.arange(0, iterations + 1, every), iterations))
+
+    def oracle():
+        return sampled_oracle(game, 5, seed, runs=2) if noisy else exact_oracle(game)
+
+    options = {"half_steps": half_steps, "second_centre": centre, "second_query": asked}
+    errors = np.random.default_rng(seed).uniform(-0.1, 0.1, (iterations, 2, 4))
+    for wrong in (None, errors):
+        full, thin = (nash_mirror_prox(oracle(), 0.1, iterations, every=n, errors=wrong, **options) for n in (1, every))
+        assert np.array_equal(thin.log_policies, full.log_policies[rows])
+        assert np.array_equal(thin.log_half_steps, full.log_half_steps[rows[1:] - 1])
+        assert np.array_equal(thin.queries, full.queries[rows])
+        assert np.array_equal(full.queries, half_steps * np.arange(iterations + 1))
+    for mixture in (0.0, 0.3):
+        one, few = (one_query_dynamics(oracle(), 0.1, 0.7, mixture, iterations, every=n) for n in (1, every))
+        assert np.array_equal(few.log_policies, one.log_policies[rows])
+        assert np.array_equal(few.queries, rows)
+        assert np.array_equal(one.queries, np.arange(iterations + 1))
+
+
+def test_a_thinned_run_is_small() -> None:
+    run = nash_mirror_prox(PreferenceGame(np.zeros((50, 50))), 0.1, 10_000, every=10_000)
+    assert run.log_policies.shape == (2, 50)
+    assert run.log_half_steps.shape == (1, 50)
+    assert run.queries.tolist() == [0, 20_000]
 
 
 # --- proximal steps ----------------------------------------------------------------------------------------------------
@@ -215,22 +304,24 @@ def test_oracles_count_every_query() -> None:
 
 
 def test_algorithms_see_the_matrix_through_the_counting_query_only() -> None:
-    """No algorithm reads ``.A``; in the kernels the matrix is only handed on, and multiplied in ``query``."""
+    """No algorithm reads ``.A``; in the kernels the matrix is only handed on, and multiplied in ``ask``, which counts."""
     room = Path(inspect.getfile(games._kernels)).parent
     for name in ("dynamics", "mirror_descent", "mirror_prox", "prox"):
         tree = ast.parse((room / f"{name}.py").read_text(encoding="utf-8"))
         assert not [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in ("A", "_matrix")], name
     kernels = ast.parse((room / "_kernels.py").read_text(encoding="utf-8"))
-    for function in (n for n in kernels.body if isinstance(n, ast.FunctionDef) and n.name != "query"):
+    for function in (n for n in kernels.body if isinstance(n, ast.FunctionDef) and n.name != "ask"):
         uses = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == "matrix"]
+        called = [n for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
         handed = [
             a
-            for n in ast.walk(function)
-            if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "query"
+            for n in called
+            if n.func.id in ("ask", "query")  # type: ignore[attr-defined]
             for a in n.args
             if isinstance(a, ast.Name) and a.id == "matrix"
         ]
         assert len(uses) == len(handed), function.name
+        assert "short_product" not in [n.func.id for n in called], function.name  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("flip", [0.0, 0.2, 1.0])
@@ -266,6 +357,8 @@ GAME = rock_paper_scissors()
         (lambda: nash_mirror_prox(GAME, 0.0, 5), "temperature"),
         (lambda: nash_mirror_prox(GAME, 0.1, 5, eta=-1.0), "eta"),
         (lambda: nash_mirror_prox(GAME, 0.1, -1), "iterations"),
+        (lambda: nash_mirror_prox(GAME, 0.1, 5, every=0), "not 0"),
+        (lambda: one_query_dynamics(exact_oracle(GAME), 0.1, 1.0, 0.0, 5, every=-1), "not -1"),
         (lambda: nash_mirror_prox(GAME, 0.1, 5, half_steps=3), "half_steps"),  # type: ignore[arg-type]
         (lambda: nash_mirror_prox(GAME, 0.1, 5, second_centre="there"), "second_centre"),  # type: ignore[arg-type]
         (lambda: nash_mirror_prox(GAME, 0.1, 5, start=[0.0, 0.0, 0.0]), "sum to probability 1"),
@@ -274,6 +367,9 @@ GAME = rock_paper_scissors()
         (lambda: nash_mirror_prox(GAME, 0.1, 5, errors=np.nan), "finite"),
         (lambda: magnetic_mirror_descent(GAME, 0.1, 5, step=0.0), "step sizes"),
         (lambda: nash_mirror_descent(GAME, 0.5, 5, step=3.0), "not 1.5"),
+        (lambda: inpo(GAME, 0.5, 5, step=3.0), "not 1.5"),
+        (lambda: inpo(GAME, 0.5, 5, step=-1.0), "step sizes"),
+        (lambda: inpo(GAME, 0.0, 5, step=1.0), "temperature"),
         (lambda: hedge(GAME, -5, step=1.0), "iterations"),
         (lambda: one_query_dynamics(exact_oracle(GAME), 0.0, 0.0, 0.0, 3), "positive sum"),
         (lambda: one_query_dynamics(exact_oracle(GAME), 0.0, 1.0, 1.5, 3), "mixture"),
