@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from games.dynamics import Run, average_policy
+from games.factored import LowRankGame, low_rank_factors, solve_low_rank
 from games.generators import (
     clone,
     low_rank,
@@ -29,7 +30,6 @@ from games.generators import (
     tilted,
     tournament,
 )
-from games.factored import LowRankGame, low_rank_factors, solve_low_rank
 from games.mirror_descent import hedge, magnetic_mirror_descent
 from games.mirror_prox import MirrorProxRun, nash_mirror_prox
 from games.oracle import sampled_oracle

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from games.generators import low_rank
 from games.factored import LowRankGame, largest_entry, low_rank_factors, solve_low_rank
+from games.generators import low_rank
 from games.mirror_prox import nash_mirror_prox
 from games.prox import normalise
 from games.regularised import certificate, exploitability, solve_regularised
