@@ -3,10 +3,11 @@
     python benchmarks/matrix_games.py                       # K = 10 .. 2000 and loops up to K = 10,000; some minutes
     python benchmarks/matrix_games.py --sizes 10 200 --loops 10 1000 --markdown benchmarks/README.md
 
-Solvers: seconds until strategies are returned whose exploitability, max(M y) - min(x M), is at most 1e-6 of the largest payoff.
-That is computed afterwards, from the strategies alone, by one product of the matrix with each. The best of three runs counts, or
-of as many as a tenth of a second has room for (one run if it takes longer than two seconds). HiGHS and iterative peers are stopped at the limit, quantecon's about there; others
-cannot be stopped, and are not started where their time on the game before, grown like K^3, would exceed it.
+Solvers: seconds until strategies are returned whose exploitability, max(M y) - min(x M), is at most 1e-6 of the largest
+payoff. That is computed afterwards, from the strategies alone, by one product of the matrix with each. The best of three runs
+counts, or of as many as a tenth of a second has room for (one run if it takes longer than two seconds). HiGHS and iterative
+peers are stopped at the limit, quantecon's about there; others cannot be stopped, and are not started where their time on the
+game before, grown like K^3, would exceed it.
 
 Loops: time of an iteration of the compiled Nash mirror prox (two queries) and magnetic mirror descent (one), of the same loop in
 NumPy, and of the matrix-vector products alone, which no exact oracle can do without.
