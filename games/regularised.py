@@ -31,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import lapack
 
 from games.mirror_prox import nash_mirror_prox
+from games.newton import damped_newton, follow_temperature
 from games.oracle import Oracle, exact_oracle
 from games.preference import PreferenceGame, require_temperature
 from games.prox import normalise
@@ -47,9 +48,6 @@ EPS = float(np.finfo(float).eps)
 # A factorisation costs about K / 5 products (of a matrix that no cache holds): Newton is the faster up to K ln(1 + 2 beta) = 250.
 DIRECT = 250
 SMALL = 300  # up to this many actions Newton takes some hundredths of a second at any beta
-CONTINUATION = 1.3  # by this factor beta falls towards its target where Newton's method fails from the reference
-NEWTON_STEPS = 60
-SMALLEST_STEP = 1e-6
 STRETCH = 50  # iterations of mirror prox between two looks at the certificate
 
 
@@ -151,66 +149,31 @@ def solve_regularised(
         policy, _, steps = run_to_stagnation(exact_oracle(game), temperature, functools.partial(certificate, game))
         used = "mirror-prox"
     else:
-        policy, steps = _newton_with_continuation(game, temperature)
+        logits, steps = follow_temperature(functools.partial(_newton, game), temperature, 1.0, game.actions)
+        policy = normalise(game.log_reference + logits)
         used = "newton"
     return RegularisedNash(game, temperature, policy, certificate(game, temperature, policy), used, steps)
 
 
 def _newton(game: PreferenceGame, beta: float, start: Array) -> tuple[Array, bool, int]:
     """Newton's method from the logits ``start``; says whether it converged, and in how many steps."""
-    e = start
 
-    def residual(logits: Array) -> tuple[Array, Array, Array, float]:
+    def residual(logits: Array) -> tuple[Array, float, tuple[Array, Array]]:
         p = np.exp(normalise(game.log_reference + logits))
         gains = game.A @ p
         g = logits - gains / beta
-        return p, gains, g, float(g.max() - g.min())
+        return g, float(g.max() - g.min()), (p, gains)
 
-    p, gains, g, size = residual(e)
-    enough = 1e-13 * max(1.0, 1 / beta)
-    for count in range(NEWTON_STEPS):
+    def direction(state: tuple[Array, Array], g: Array) -> Array | None:
+        p, gains = state
         # the transpose of the Jacobian, as A^T = -A; LAPACK reads it by columns and factorises it where it stands
         transposed = game.A + gains
         transposed *= (p / beta)[:, None]
         transposed[np.diag_indices_from(transposed)] += 1.0
-        *_, direction, singular = lapack.dgesv(transposed.T, g, overwrite_a=1)
-        if singular:  # pragma: no cover - the Jacobian is never singular, but an overflow in it could be
-            return e, False, count
-        t = 1.0
-        while True:
-            trial = e - t * direction
-            new_p, new_gains, new_g, new_size = residual(trial)
-            if new_size < (1 - 0.1 * t) * size:
-                break
-            if size <= enough:  # as small as rounding lets it become
-                return e, True, count
-            t /= 2
-            if t < SMALLEST_STEP:
-                return e, False, count
-        e, p, gains, g, size = trial, new_p, new_gains, new_g, new_size
-        if size == 0:
-            return e, True, count + 1
-    return e, size <= enough, NEWTON_STEPS
+        *_, step, singular = lapack.dgesv(transposed.T, g, overwrite_a=1)
+        return None if singular else np.asarray(step)
 
-
-def _newton_with_continuation(game: PreferenceGame, beta: float) -> tuple[Array, int]:
-    e, done, steps = _newton(game, beta, np.zeros(game.actions))
-    if not done:
-        now = max(1.0, beta)
-        e, factor = np.zeros(game.actions), CONTINUATION
-        e, _, count = _newton(game, now, e)
-        steps += count
-        while now > beta:
-            following = max(beta, now / factor)
-            guess, done, count = _newton(game, following, e * now / following)
-            steps += count
-            if done:
-                e, now, factor = guess, following, CONTINUATION
-            elif factor < 1.001:  # pragma: no cover - the path is smooth, so that short enough steps succeed
-                raise ArithmeticError(f"the equilibrium of {game} could not be followed below beta = {now:g}.")
-            else:
-                factor = 1 + (factor - 1) / 3
-    return normalise(game.log_reference + e), steps
+    return damped_newton(residual, direction, start, 1e-13 * max(1.0, 1 / beta))
 
 
 def run_to_stagnation(oracle: Oracle, beta: float, certified: Callable[[float, Array], float]) -> tuple[Array, float, int]:

@@ -22,6 +22,7 @@ and the same for y; the last because the span of M z is at most :math:`R\,\|z\|_
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from games.newton import damped_newton, follow_temperature
 from games.preference import require_temperature
 from games.prox import normalise
 from theory.claims.families import Call, family
@@ -38,9 +40,6 @@ from theory.errors import InputError
 Array = NDArray[np.float64]
 
 EPS = float(np.finfo(float).eps)
-NEWTON_STEPS = 60
-SMALLEST_STEP = 1e-6
-CONTINUATION = 1.3  # by this factor beta falls towards its target where Newton's method fails from the references
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,22 +223,8 @@ def solve_regularised_zero_sum(game: ZeroSumGame, beta: float) -> RegularisedZer
     a large beta downwards.
     """
     target = require_temperature(beta)
-    logits = np.zeros(sum(game.payoff.shape))
-    logits, done, steps = _newton(game, target, logits)
-    if not done:
-        now, factor = max(target, game.payoff_range), CONTINUATION
-        logits, _, count = _newton(game, now, np.zeros_like(logits))
-        steps += count
-        while now > target:
-            following = max(target, now / factor)
-            guess, done, count = _newton(game, following, logits * now / following)
-            steps += count
-            if done:
-                logits, now, factor = guess, following, CONTINUATION
-            elif factor < 1.001:  # pragma: no cover - the path is smooth, so that short enough steps succeed
-                raise ArithmeticError(f"the equilibrium of {game} could not be followed below beta = {now:g}.")
-            else:
-                factor = 1 + (factor - 1) / 3
+    size = sum(game.payoff.shape)
+    logits, steps = follow_temperature(functools.partial(_newton, game), target, game.payoff_range, size)
     m = game.payoff.shape[0]
     row, column = normalise(game.log_row_reference + logits[:m]), normalise(game.log_column_reference + logits[m:])
     return RegularisedZeroSumNash(game, target, row, column, zero_sum_certificate(game, target, row, column), steps)
@@ -261,36 +246,21 @@ def zero_sum_certificate(game: ZeroSumGame, beta: float, log_row: ArrayLike, log
 def _newton(game: ZeroSumGame, beta: float, start: Array) -> tuple[Array, bool, int]:
     """Newton's method from ``start``, both players' logits in one vector; says whether it converged, and in how many steps."""
     M, m = game.payoff, game.payoff.shape[0]
-    z = start
 
-    def residual(logits: Array) -> tuple[Array, Array, Array, float]:
+    def residual(logits: Array) -> tuple[Array, float, tuple[Array, Array]]:
         x = np.exp(normalise(game.log_row_reference + logits[:m]))
         y = np.exp(normalise(game.log_column_reference + logits[m:]))
         g = logits - np.concatenate([M @ y, -(M.T @ x)]) / beta
-        return x, y, g, float(max(span(g[:m]), span(g[m:])))
+        return g, float(max(span(g[:m]), span(g[m:]))), (x, y)
 
-    x, y, g, size = residual(z)
-    enough = 1e-13 * max(1.0, float(np.abs(M).max()) / beta)
-    for count in range(NEWTON_STEPS):
-        jacobian = np.eye(z.size)
+    def direction(policies: tuple[Array, Array], g: Array) -> Array:
+        x, y = policies
+        jacobian = np.eye(g.size)
         jacobian[:m, m:] -= (M * y - np.outer(M @ y, y)) / beta
         jacobian[m:, :m] += (M.T * x - np.outer(M.T @ x, x)) / beta
-        direction = np.linalg.solve(jacobian, g)
-        t = 1.0
-        while True:
-            trial = z - t * direction
-            new_x, new_y, new_g, new_size = residual(trial)
-            if new_size < (1 - 0.1 * t) * size:
-                break
-            if size <= enough:  # as small as rounding lets it become
-                return z, True, count
-            t /= 2
-            if t < SMALLEST_STEP:
-                return z, False, count
-        z, x, y, g, size = trial, new_x, new_y, new_g, new_size
-        if size == 0:
-            return z, True, count + 1
-    return z, size <= enough, NEWTON_STEPS
+        return np.asarray(np.linalg.solve(jacobian, g), dtype=float)
+
+    return damped_newton(residual, direction, start, 1e-13 * max(1.0, float(np.abs(M).max()) / beta))
 
 
 def _policy(values: ArrayLike, size: int, what: str) -> Array:
