@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.claims.families import Call, family
+from theory.claims.families import family
 from theory.errors import InputError
 
 
@@ -79,10 +78,6 @@ def run_seeds(seed: int, runs: int) -> NDArray[np.uint64]:
     return np.asarray(np.random.SeedSequence(int(seed)).generate_state(runs, dtype=np.uint64), dtype=np.uint64)
 
 
-def _key(name: str, **parameters: Any) -> str:
-    return str(Call(name, parameters))
-
-
 @family(K=2)
 def bernoulli_bandit(K: int = 5, low: float = 0.0, high: float = 1.0, seed: int = 0) -> BernoulliBandit:
     """K means drawn independently and uniformly from [low, high]."""
@@ -91,7 +86,7 @@ def bernoulli_bandit(K: int = 5, low: float = 0.0, high: float = 1.0, seed: int 
     if not 0 <= low <= high <= 1:
         raise InputError(f"the means of a Bernoulli bandit are drawn from an interval within [0, 1], not [{low}, {high}].")
     means = np.random.default_rng(seed).uniform(low, high, size=K)
-    return BernoulliBandit(means, _key("bernoulli_bandit", K=K, high=high, low=low, seed=seed))
+    return BernoulliBandit(means)
 
 
 @family
@@ -99,7 +94,7 @@ def two_armed(gap: float = 0.1, mean: float = 0.5) -> BernoulliBandit:
     """Two arms of means ``mean - gap`` and ``mean``: the better one comes last, so that ties do not favour it."""
     if gap < 0:
         raise InputError(f"the gap of a two-armed bandit is at least 0, not {gap}.")
-    return BernoulliBandit(np.array([mean - gap, mean]), _key("two_armed", gap=gap, mean=mean))
+    return BernoulliBandit(np.array([mean - gap, mean]))
 
 
 @family(K=2)
@@ -107,10 +102,10 @@ def one_good_arm(K: int = 10, gap: float = 0.1, mean: float = 0.5) -> BernoulliB
     """K - 1 arms of mean ``mean - gap`` and, last, one of mean ``mean``: the hard instance of lower bounds."""
     if K < 2:
         raise InputError(f"one good arm among others needs at least two arms, not {K}.")
-    return BernoulliBandit(np.append(np.full(K - 1, mean - gap), mean), _key("one_good_arm", K=K, gap=gap, mean=mean))
+    return BernoulliBandit(np.append(np.full(K - 1, mean - gap), mean))
 
 
 @family
 def bernoulli_arms(means: tuple[float, ...] = (0.4, 0.6)) -> BernoulliBandit:
     """The Bernoulli bandit of the given means."""
-    return BernoulliBandit(np.array(means, dtype=float), _key("bernoulli_arms", means=tuple(means)))
+    return BernoulliBandit(np.array(means, dtype=float))

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from games.generators import tight_pair as tight_pair
     from games.generators import tilted as tilted
     from games.generators import tournament as tournament
+    from games.generators import transitive_tournament as transitive_tournament
     from games.generators import uniform as uniform
     from games.generators import with_condorcet_winner as with_condorcet_winner
     from games.inclusions import Calls as Calls
@@ -159,6 +160,7 @@ _ROOMS = {
         "tight_pair",
         "tilted",
         "tournament",
+        "transitive_tournament",
         "uniform",
         "with_condorcet_winner",
     ),

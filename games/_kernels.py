@@ -30,12 +30,6 @@ def ask(matrix, counter, policy, gain):
         np.dot(matrix, policy, gain)
 
 
-@njit(cache=True)
-def query(matrix, counter, log_opponent, gain):
-    """gain = matrix @ exp(log_opponent), and one more query on the counter; for loops that keep no probabilities."""
-    ask(matrix, counter, np.exp(log_opponent), gain)
-
-
 @njit(cache=True, error_model="numpy")
 def softmax(out, policy):
     """Shift the log-weights ``out`` so that they are log-probabilities, and write the probabilities to ``policy``."""
@@ -61,27 +55,6 @@ def step_into(log_reference, log_centre, gain, beta, weight, out, policy):
     for i in range(out.size):
         out[i] = (beta * log_reference[i] + weight * log_centre[i] + gain[i]) / size
     softmax(out, policy)
-
-
-@njit(cache=True)
-def normalise(out):
-    """Shift log-weights so that they are log-probabilities."""
-    largest = out.max()
-    total = 0.0
-    for i in range(out.size):
-        out[i] -= largest
-        total += np.exp(out[i])
-    shift = np.log(total)
-    for i in range(out.size):
-        out[i] -= shift
-
-
-@njit(cache=True)
-def prox_into(log_reference, log_centre, gain, beta, weight, out):
-    """The proximal step of games.prox, written to ``out``."""
-    for i in range(out.size):
-        out[i] = (beta * log_reference[i] + weight * log_centre[i] + gain[i]) / (beta + weight)
-    normalise(out)
 
 
 @njit(cache=True)

@@ -1,4 +1,4 @@
-"""Inner loops of the learners of games.self_play on an exact oracle; the matrix is read, and counted, by ``query`` alone."""
+"""Inner loops of the learners of games.self_play on an exact oracle; the matrix is read, and counted, by ``ask`` alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from games._kernels import query
+from games._kernels import ask
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ def projected_gradient_path(matrix: Array, counter: NDArray[np.int64], steps: Ar
     room = np.empty(policies.shape[1])
     now = np.exp(policies[0])
     for k in range(steps.size):
-        query(matrix, counter, policies[k], gain)
+        ask(matrix, counter, now, gain)
         for i in range(now.size):
             gain[i] = now[i] + steps[k] * gain[i]
         project_into(gain, room, now)
@@ -46,11 +46,12 @@ def regret_matching_path(matrix: Array, counter: NDArray[np.int64], floor: bool,
     size = policies.shape[1]
     gain = np.empty(size)
     regrets = np.zeros(size)
+    p = np.exp(policies[0])
     for k in range(policies.shape[0] - 1):
-        query(matrix, counter, policies[k], gain)
+        ask(matrix, counter, p, gain)
         value = 0.0
         for i in range(size):
-            value += np.exp(policies[k, i]) * gain[i]
+            value += p[i] * gain[i]
         total = 0.0
         for i in range(size):
             regrets[i] += gain[i] - value
@@ -60,6 +61,8 @@ def regret_matching_path(matrix: Array, counter: NDArray[np.int64], floor: bool,
                 total += regrets[i]
         for i in range(size):
             if total > 0.0:
-                policies[k + 1, i] = np.log(max(regrets[i], 0.0) / total)
+                p[i] = max(regrets[i], 0.0) / total
+                policies[k + 1, i] = np.log(p[i])
             else:
                 policies[k + 1, i] = policies[0, i]
+                p[i] = np.exp(policies[0, i])

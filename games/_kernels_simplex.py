@@ -80,8 +80,8 @@ def matrix_game(M: Array, centre: float, half: float, row: Array, column: Array,
     """Optimal strategies of a game with payoffs in [centre - half, centre + half], within ``most`` exchanges; says whether it
     found them.
 
-    With B = (M - centre) / half + 2 the column player's y = z / sum(z) maximises the sum of z subject to B z <= 1, and the row player's strategy
-    is the dual solution over the same sum.
+    With B = (M - centre) / half + 2 the column player's y = z / sum(z) maximises the sum of z subject to B z <= 1, and the row
+    player's strategy is the dual solution over the same sum.
     """
     m, n = M.shape
     tableau = np.empty((m + 1, n + 1))

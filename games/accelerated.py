@@ -13,6 +13,8 @@ With a reward, :math:`\hat\pi_T \propto \mu \exp(s_T r / \beta)`: momentum does 
 .. math:: s_T = \frac{T}{1 - \alpha} - \frac{\alpha (1 - \alpha^T)}{(1 - \alpha)^2},
 
 and :math:`(T^2 + 5T + 2)/8` for Nesterov's :math:`\alpha_t = (t-1)/(t+2)`.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from games.dynamics import queries_before, require_iterations
 from games.oracle import Oracle, as_oracle
 from games.preference import PreferenceGame, require_temperature
 from games.prox import normalise
@@ -65,8 +68,11 @@ def accelerated_preference_optimization(
     """
     temperature = require_temperature(beta)
     schedule = _schedule(momentum, iterations)
-    rewards = None if isinstance(gains, PreferenceGame | Oracle) else _rewards(gains)
-    oracle = as_oracle(gains) if isinstance(gains, PreferenceGame | Oracle) else _constant_oracle(_rewards(gains))
+    if isinstance(gains, PreferenceGame | Oracle):
+        rewards, oracle = None, as_oracle(gains)
+    else:
+        rewards = _rewards(gains)
+        oracle = _constant_oracle(rewards)
     first = oracle.start(start)
     policies = np.empty((iterations + 1, *first.shape))
     policies[0] = normalise(first)
@@ -88,13 +94,12 @@ def accelerated_preference_optimization(
             policies[t + 1] = normalise(policies[t] + increment)
             carried = schedule[t] * increment
             extrapolated[t + 1] = normalise(policies[t + 1] + carried)
-    asked = oracle.queries - before
-    return AcceleratedRun(policies, extrapolated, np.linspace(0, asked, iterations + 1).round().astype(np.int64))
+    return AcceleratedRun(policies, extrapolated, queries_before(np.arange(iterations + 1), oracle.queries - before))
 
 
 def nesterov_momentum(iterations: int) -> Array:
     r"""Nesterov's schedule :math:`\alpha_t = (t - 1)/(t + 2)` for t = 1, ..., ``iterations``; entries in [0, 1)."""
-    _require_iterations(iterations)
+    require_iterations(iterations)
     t = np.arange(1, iterations + 1)
     return np.asarray((t - 1) / (t + 2))
 
@@ -117,7 +122,7 @@ def effective_time(iterations: int, momentum: ArrayLike = 0.0) -> Array:
 
 
 def _schedule(momentum: ArrayLike, iterations: int) -> Array:
-    _require_iterations(iterations)
+    require_iterations(iterations)
     given = np.asarray(momentum, dtype=float)
     if given.shape not in ((), (iterations,)):
         raise InputError(f"the momentum is one number, or {iterations} of them, not an array of shape {given.shape}.")
@@ -143,8 +148,3 @@ def _rewards(values: ArrayLike) -> Array:
 def _constant_oracle(rewards: Array) -> Oracle:
     uniform = np.full(rewards.size, -np.log(rewards.size))
     return Oracle(uniform, lambda q: np.broadcast_to(rewards, q.shape))
-
-
-def _require_iterations(iterations: int) -> None:
-    if iterations < 0:
-        raise InputError(f"the number of iterations is at least 0, not {iterations}.")

@@ -13,7 +13,10 @@ method                            F is                        residual :math:`\|
 ================================  ==========================  ==========================================  ===========
 
 An operator is any function of points, or the :class:`games.inclusions.Calls` of a finite sum, which charges n calls for an
-evaluation; on these and on a :class:`games.inclusions.LinearOperator` the loops are compiled. A run that leaves every bound (its residual passes 1e100 times the first one) is broken off.
+evaluation; on these and on a :class:`games.inclusions.LinearOperator` the loops are compiled. A run that leaves every bound (its
+residual passes 1e100 times the first one) is broken off.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from games.dynamics import require_iterations
 from games.inclusions import Calls, LinearOperator
 from theory.errors import InputError
 
@@ -88,7 +92,7 @@ def halpern(
     One evaluation an iteration. ``anchor`` replaces the weights b, a number or one for each iteration, in [0, 1]; ``step``
     replaces the 2. The run ends early at a residual of norm at most ``until``.
     """
-    iterations = _count(iterations)
+    require_iterations(iterations)
     k = np.arange(iterations)
     b = _schedule(1 / (k + 2) if anchor is None else anchor, iterations)
     if not 0 < step < np.inf:
@@ -106,7 +110,7 @@ def fast_extragradient(
 
     Two evaluations an iteration. arXiv 2106.02326, with the parameter rho = 0.
     """
-    iterations = _count(iterations)
+    require_iterations(iterations)
     b = 1 / (np.arange(iterations) + 1.0)
     return _run(operator, u0, b, ((1 - b) / _constant(L), np.full(iterations, 1 / L)), until)
 
@@ -119,7 +123,7 @@ def eag_v(operator: OperatorLike, u0: ArrayLike, L: float, iterations: int, *, u
 
     with the steps of :func:`eag_v_steps`; :math:`\|F(z_k)\|^2 \le 27 L^2 D^2 / ((k + 1)(k + 2))`. arXiv 2102.07922.
     """
-    iterations = _count(iterations)
+    require_iterations(iterations)
     steps = eag_v_steps(iterations) / _constant(L)
     return _run(operator, u0, 1 / (np.arange(iterations) + 2.0), (steps, steps), until)
 
@@ -129,7 +133,8 @@ def eag_v_steps(iterations: int) -> Reals:
 
     .. math:: a_{k+1} = a_k \Bigl(1 - \frac{a_k^2}{(k + 1)(k + 3)(1 - a_k^2)}\Bigr)
     """
-    steps = np.empty(_count(iterations))
+    require_iterations(iterations)
+    steps = np.empty(iterations)
     a = EAG_V_FIRST_STEP
     for k in range(iterations):
         steps[k] = a
@@ -142,7 +147,7 @@ def eag_c(operator: OperatorLike, u0: ArrayLike, L: float, iterations: int, *, u
 
     As :func:`eag_v` otherwise. Yoon and Ryu (2021), arXiv 2102.07922.
     """
-    iterations = _count(iterations)
+    require_iterations(iterations)
     steps = np.full(iterations, EAG_C_STEP / _constant(L))
     return _run(operator, u0, 1 / (np.arange(iterations) + 2.0), (steps, steps), until)
 
@@ -155,7 +160,7 @@ def extragradient(
     ``step`` is s. For s < 1 the residual of the last iterate decreases, in the worst case no faster than :math:`1/\sqrt{k}`; with
     s = 1 it need not: on :math:`F(z) = \mathrm{i} L z` the iterates go round for ever.
     """
-    iterations = _count(iterations)
+    require_iterations(iterations)
     if not 0 < step < np.inf:
         raise InputError(f"the step of the extragradient method is positive and finite, not {step}.")
     steps = np.full(iterations, step / _constant(L))
@@ -238,12 +243,6 @@ def _walk(
         points[k + 1] = pulled - steps[-1][k] * F
         calls[k + 1] = calls[k] + len(steps)
     raise AssertionError("the loop returns")
-
-
-def _count(iterations: int) -> int:
-    if iterations < 0:
-        raise InputError(f"the number of iterations is at least 0, not {iterations}.")
-    return int(iterations)
 
 
 def _constant(L: float) -> float:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from theory.errors import InputError
 
@@ -51,7 +52,7 @@ class BradleyTerryFit:
     @property
     def win_probabilities(self) -> Array:
         """The fitted preference matrix, shape (K, K): entry (i, j) is sigmoid(theta_i - theta_j)."""
-        return _sigmoid(self.theta[:, None] - self.theta)
+        return np.asarray(expit(self.theta[:, None] - self.theta))
 
 
 def fit_bradley_terry(wins: ArrayLike, weights: ArrayLike | None = None) -> BradleyTerryFit:
@@ -143,15 +144,9 @@ def _require_connected(counts: Array) -> None:
     )
 
 
-def _sigmoid(x: Array) -> Array:
-    from scipy.special import expit
-
-    return np.asarray(expit(x))
-
-
 def _derivatives(counts: Array, theta: Array) -> tuple[Array, Array]:
     """Gradient of the log-likelihood and minus its Hessian."""
-    p = _sigmoid(theta[:, None] - theta)
+    p = expit(theta[:, None] - theta)
     flow = counts * p.T  # wins that were not expected: w_ij - n_ij p_ij = w_ij p_ji - w_ji p_ij
     curvature = (counts + counts.T) * p * p.T
     return (flow - flow.T).sum(axis=1), np.diag(curvature.sum(axis=1)) - curvature
@@ -162,7 +157,7 @@ def _certificate(counts: Array, theta: Array) -> tuple[float, float]:
     K = theta.size
     gradient, laplacian = _derivatives(counts, theta)
     # theta_i - theta_j is rounded to the size of theta, which moves a sigmoid by as much relative to itself
-    flow = counts * _sigmoid(theta[:, None] - theta).T
+    flow = counts * expit(theta[:, None] - theta).T
     rounding = EPS * (K + 8 + 2 * np.abs(theta).max()) * (flow + flow.T).sum(axis=1)
     values, vectors = np.linalg.eigh(laplacian)
     smallest = values[1] - 4 * K * EPS * values[-1]  # the eigenvalues of a symmetric matrix are found to a backward error

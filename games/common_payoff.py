@@ -6,19 +6,20 @@ With the payoff tensor U and independent policies :math:`\pi_1, \dots, \pi_n` th
 
 and player i values its actions, given what the others do now, by :math:`q_i(a_i) = \mathbb{E}_{a_{-i} \sim \pi_{-i}} U(a)`, the
 gradient of U in :math:`\pi_i`. Policies are given and returned as one vector of log-probabilities for each player.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from games.prox import normalise
-from theory.claims.families import Call, family
+from games.prox import normalise, require_step
+from theory.claims.families import family
 from theory.divergences import NORMALISATION
 from theory.errors import InputError
 
@@ -87,7 +88,7 @@ def simultaneous_mirror_descent(game: CommonPayoffGame, log_policies: Policies, 
     Each player's values are those under the policies that all players hold now. With actions called by information sets this
     is the update of Sokota, Farina, Wu, Hu, Wang, Kolter and Brown (2023), arXiv 2304.13138.
     """
-    step = _positive(eta)
+    step = require_step(eta)
     policies = _checked(game, log_policies)
     return tuple(normalise(p + step * q) for p, q in zip(policies, action_values(game, policies)))
 
@@ -97,13 +98,6 @@ def simultaneous_best_responses(game: CommonPayoffGame, log_policies: Policies) 
     return tuple(
         np.where(np.arange(q.size) == np.argmax(q), 0.0, -np.inf) for q in action_values(game, _checked(game, log_policies))
     )
-
-
-def _positive(eta: float) -> float:
-    step = float(eta)
-    if not 0 < step < np.inf:
-        raise InputError(f"the step eta is positive and finite, not {eta}.")
-    return step
 
 
 def _checked(game: CommonPayoffGame, log_policies: Policies) -> list[Array]:
@@ -122,10 +116,6 @@ def _checked(game: CommonPayoffGame, log_policies: Policies) -> list[Array]:
 # --- families ----------------------------------------------------------------------------------------------------------
 
 
-def _key(name: str, **parameters: Any) -> str:
-    return str(Call(name, dict(sorted(parameters.items()))))
-
-
 def _shape(actions: Sequence[int]) -> tuple[int, ...]:
     if not actions or min(actions) < 1:
         raise InputError(f"every player of a common-payoff game has at least one action, not {tuple(actions)}.")
@@ -137,7 +127,7 @@ def common_payoff(actions: tuple[int, ...] = (2, 2), seed: int = 0) -> CommonPay
     """Payoffs uniform in [0, 1], stretched so that the least is 0 and the largest 1; ``actions`` has one entry a player."""
     payoff = np.random.default_rng(seed).uniform(size=_shape(actions))
     payoff -= payoff.min()
-    return CommonPayoffGame(payoff / (payoff.max() or 1.0), _key("common_payoff", actions=tuple(actions), seed=seed))
+    return CommonPayoffGame(payoff / (payoff.max() or 1.0))
 
 
 @family
@@ -146,7 +136,7 @@ def win_or_lose(actions: tuple[int, ...] = (2, 2), chance: float = 0.5, seed: in
     if not 0 <= chance <= 1:
         raise InputError(f"the chance that a joint action wins lies in [0, 1], not at {chance}.")
     payoff = (np.random.default_rng(seed).uniform(size=_shape(actions)) < chance).astype(float)
-    return CommonPayoffGame(payoff, _key("win_or_lose", actions=tuple(actions), chance=chance, seed=seed))
+    return CommonPayoffGame(payoff)
 
 
 @family(players=2)
@@ -156,7 +146,7 @@ def anti_coordination(players: int = 2) -> CommonPayoffGame:
         raise InputError(f"it takes at least two players to differ, not {players}.")
     payoff = np.ones((2,) * players)
     payoff[(0,) * players] = payoff[(1,) * players] = 0.0
-    return CommonPayoffGame(payoff, _key("anti_coordination", players=players))
+    return CommonPayoffGame(payoff)
 
 
 @family
@@ -164,4 +154,4 @@ def payoff_table(payoff: tuple[float, ...] = (0.0, 1.0, 1.0, 0.0), players: int 
     """Any game of ``players`` players with two actions each: ``payoff`` holds 2^players numbers, last player's action first."""
     if players < 1 or len(payoff) != 2**players:
         raise InputError(f"{players} players with two actions have {2 ** max(players, 0)} joint actions, not {len(payoff)}.")
-    return CommonPayoffGame(np.reshape(payoff, (2,) * players), _key("payoff_table", payoff=tuple(payoff), players=players))
+    return CommonPayoffGame(np.reshape(payoff, (2,) * players))

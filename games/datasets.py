@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from games.generators import drawn_reference, rescaled
 from games.preference import PreferenceGame
-from games.prox import normalise
 from games.rankings import PairwiseCounts, read_pairwise_csv
-from theory.claims.families import Call, family
+from theory.claims.families import family
 from theory.errors import InputError, Unavailable
 
 Array = NDArray[np.float64]
@@ -35,6 +35,7 @@ def load_counts(dataset: str) -> PairwiseCounts:
     ``burlington_2009``: the ballots for mayor of Burlington, Vermont (K = 6), which have a Condorcet winner.
     ``minneapolis_2021``: the leading three candidates of Minneapolis' Ward 2, whose majorities run in a cycle.
     ``formula_one_2012``: the finishing orders of the twenty Grands Prix of a season (K = 25 drivers), with 41 cycles of three.
+    Raises :class:`InputError` for another name.
     """
     if dataset not in DATASETS:
         raise InputError(f"there is no data set {dataset!r}; there are {', '.join(DATASETS)}.")
@@ -45,10 +46,9 @@ def load_counts(dataset: str) -> PairwiseCounts:
 def ranked(dataset: str = "burlington_2009", smoothing: float = 1.0, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     """The game of a data set's counts, P_ij = (w_ij + a) / (w_ij + w_ji + 2a) with a = ``smoothing``; 1/2 for a pair never met."""
     counts = load_counts(dataset)
-    _, log_reference = _start(len(counts.names), scale, seed)
+    _, log_reference = drawn_reference(len(counts.names), scale, seed)
     game = counts.to_game(smoothing=smoothing, uncompared="even")
-    key = _key("ranked", dataset=dataset, scale=scale, seed=seed, smoothing=smoothing)
-    return PreferenceGame(game.A, log_reference, key)
+    return PreferenceGame(game.A, log_reference)
 
 
 @family
@@ -76,8 +76,8 @@ def open_spiel_matrix(game: str = "matrix_rps", scale: float = 1.0, seed: int = 
             U[i, j], other[i, j] = state.returns()
     if U.shape[0] != U.shape[1] or not (np.array_equal(U, -U.T) and np.array_equal(other, -U)):
         raise InputError(f"{game!r} is not a symmetric zero-sum game.")
-    _, log_reference = _start(len(rows), scale, seed)
-    return PreferenceGame(_rescaled(U), log_reference, _key("open_spiel_matrix", game=game, scale=scale, seed=seed))
+    _, log_reference = drawn_reference(len(rows), scale, seed)
+    return PreferenceGame(rescaled(U), log_reference)
 
 
 @family(K=2)
@@ -97,10 +97,9 @@ def open_spiel_metagame(
     if K < 1:
         raise InputError(f"a preference game has at least one action, not {K}.")
     tree = _game_tree(game)
-    rng, log_reference = _start(K, scale, seed)
+    rng, log_reference = drawn_reference(K, scale, seed)
     U = tree.payoffs(random_behaviour(tree, K, mixed, rng))
-    key = _key("open_spiel_metagame", K=K, game=game, mixed=mixed, scale=scale, seed=seed)
-    return PreferenceGame(_rescaled(U - U.T), log_reference, key)
+    return PreferenceGame(rescaled(U - U.T), log_reference)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,20 +192,3 @@ def _open_spiel(game: str) -> tuple[Any, Any]:
         return pyspiel, pyspiel.load_game(game)
     except pyspiel.SpielError as error:
         raise InputError(f"OpenSpiel has no game {game!r}: {str(error).splitlines()[0]}") from error
-
-
-def _rescaled(A: Array) -> Array:
-    largest = float(np.abs(A).max())
-    return A / (2 * largest) if largest > 0 else A
-
-
-def _start(K: int, scale: float, seed: int) -> tuple[np.random.Generator, Array]:
-    """A generator, and the reference that it drew."""
-    if not 0 <= scale < np.inf:
-        raise InputError(f"the scale of a reference's logits is at least 0 and finite, not {scale}.")
-    rng = np.random.default_rng(seed)
-    return rng, normalise(scale * rng.standard_normal(K))
-
-
-def _key(name: str, **parameters: Any) -> str:
-    return str(Call(name, dict(sorted(parameters.items()))))

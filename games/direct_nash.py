@@ -5,12 +5,15 @@ cross-entropy of :math:`\sigma(\eta[\ln\tfrac{\pi}{\pi_t}(y_1) - \ln\tfrac{\pi}{
 :math:`\sigma(r_t(y_1) - r_t(y_2))`, where :math:`\sigma(x) = 1/(1 + e^{-x})` and both responses are drawn from a sampling policy
 D. Over all policies the minimiser is :math:`\pi_{t+1} \propto \pi_t \exp(r_t/\eta)`, Hedge against itself with the step
 :math:`1/\eta`. Rosset, Cheng, Mitra, Santacroce, Awadallah and Xie (2024), arXiv 2404.03715.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from games.dynamics import Run
 from games.mirror_descent import hedge
@@ -27,7 +30,7 @@ def direct_nash_optimization(
 ) -> Run:
     r"""DNO with exact regressions over all policies: Hedge in self-play with the step 1 / ``eta``, one query an iteration.
 
-    ``eta`` > 0; ``start`` are log-probabilities, the reference unless given.
+    ``eta`` > 0; ``start`` are log-probabilities, shape (K,), the reference unless given.
     """
     return hedge(game, iterations, step=1 / require_temperature(eta), start=start)
 
@@ -55,7 +58,7 @@ def pairwise_cross_entropy(
         )
     margins = require_temperature(eta) * _differences(policies - current)
     # both halves of the loss are equal by symmetry; -ln sigma(x) = ln(1 + exp(-x))
-    weights = 2 * np.outer(law, law) * _sigmoid(_differences(rates))
+    weights = 2 * np.outer(law, law) * expit(_differences(rates))
     return np.asarray((weights * np.logaddexp(0.0, -margins)).sum(axis=(-2, -1)))[()]
 
 
@@ -66,7 +69,10 @@ def squared_preference_error(rewards: ArrayLike, truth: ArrayLike, sampling: Arr
     """
     right = np.asarray(truth, dtype=float)
     law = _sampling(sampling, right.size)
-    residual = _sigmoid(_differences(np.asarray(rewards, dtype=float))) - _sigmoid(_differences(right))
+    given = np.asarray(rewards, dtype=float)
+    if given.shape[-1:] != right.shape:
+        raise InputError(f"rewards of shape {given.shape} and a truth of shape {right.shape} are not about the same actions.")
+    residual = expit(_differences(given)) - expit(_differences(right))
     return np.asarray(np.einsum("...ij,i,j->...", residual**2, law, law))[()]
 
 
@@ -98,7 +104,7 @@ def fit_finite_class(
     first, second = np.triu_indices(right.size, 1)
     frequencies = 2 * law[first] * law[second]
     met = rng.multinomial(samples, np.append(frequencies, max(0.0, 1 - frequencies.sum())), size=runs)[:, :-1]
-    won = rng.binomial(met, _sigmoid(right[first] - right[second]))
+    won = rng.binomial(met, expit(right[first] - right[second]))
     margins = rewards[:, first] - rewards[:, second]
     # sum of won ln sigma(m) + lost ln sigma(-m), with ln sigma(m) = m + ln sigma(-m)
     likelihood = won @ margins.T - met @ np.logaddexp(0.0, margins).T
@@ -108,12 +114,6 @@ def fit_finite_class(
 def _differences(values: Array) -> Array:
     """Entry (i, j) of the last two axes is values_i - values_j."""
     return values[..., :, None] - values[..., None, :]
-
-
-def _sigmoid(x: Array) -> Array:
-    from scipy.special import expit
-
-    return np.asarray(expit(x))
 
 
 def _sampling(values: ArrayLike, actions: int) -> Array:

@@ -1,4 +1,7 @@
-"""One-query dynamics: what magnetic mirror descent, Hedge, INPO and Nash-MD have in common."""
+"""One-query dynamics: what magnetic mirror descent, Hedge, INPO and Nash-MD have in common.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
+"""
 
 from __future__ import annotations
 
@@ -67,12 +70,17 @@ def one_query_dynamics(
     return Run(policies, queries_before(kept, oracle.queries - before))
 
 
+def require_iterations(iterations: int) -> None:
+    """:class:`InputError` for a number of iterations below 0."""
+    if iterations < 0:
+        raise InputError(f"the number of iterations is at least 0, not {iterations}.")
+
+
 def kept_iterations(iterations: int, every: int) -> NDArray[np.int64]:
     """After how many iterations the kept policies come: 0, each multiple of ``every``, and the last; :class:`InputError` for
     fewer than no iterations, or ``every`` < 1.
     """
-    if iterations < 0:
-        raise InputError(f"the number of iterations is at least 0, not {iterations}.")
+    require_iterations(iterations)
     if every < 1:
         raise InputError(f"each n-th policy is kept for an n of at least 1, not {every}.")
     kept = np.arange(0, iterations + every, every)

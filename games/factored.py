@@ -2,6 +2,8 @@ r"""Preference games of low rank, kept as factors: a query costs O(K r) instead 
 
 A skew-symmetric matrix of rank 2 r is :math:`A = U W^\top - W U^\top` with U and W of shape (K, r). At K = 10^4 and r = 5 a
 product with the factors takes about a hundredth of the time of one with A.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from games.generators import drawn_reference
 from games.oracle import Oracle
 from games.preference import SKEWNESS, PreferenceGame, require_temperature
 from games.prox import normalise
 from games.regularised import RegularisedNash, run_to_stagnation
-from theory.claims.families import Call, family
+from theory.claims.families import family
 from theory.divergences import kl, span
 from theory.errors import InputError
 
@@ -73,7 +76,7 @@ class LowRankGame:
     def dense(self) -> PreferenceGame:
         """The same game with its matrix."""
         A = self.U @ self.W.T
-        return PreferenceGame(A - A.T, self.log_reference, self.key)
+        return PreferenceGame(A - A.T, self.log_reference)
 
     def exploitability(self, beta: float, log_policy: ArrayLike) -> Array:
         """As :func:`games.regularised.exploitability`, for ``beta`` > 0 and log-probabilities of shape (..., K)."""
@@ -110,8 +113,6 @@ def low_rank_factors(K: int = 100, pairs: int = 1, scale: float = 1.0, seed: int
     """The game of the family ``low_rank`` (:mod:`games.generators`) with the same arguments, as factors."""
     if K < 2 or pairs < 1:
         raise InputError(f"a low-rank game has at least two actions and one pair of features, not {K} and {pairs}.")
-    rng = np.random.default_rng(seed)
-    reference = normalise(scale * rng.standard_normal(K))
+    rng, reference = drawn_reference(K, scale, seed)
     U, W = rng.standard_normal((2, K, pairs))
-    key = str(Call("low_rank_factors", {"K": K, "pairs": pairs, "scale": scale, "seed": seed}))
-    return LowRankGame(U / (2 * largest_entry(U, W)), W, reference, key)
+    return LowRankGame(U / (2 * largest_entry(U, W)), W, reference)

@@ -13,24 +13,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from games.preference import PreferenceGame, require_temperature
 from games.prox import normalise
-from theory.claims.families import Call, family
+from theory.claims.families import family
 from theory.errors import InputError
 
 Array = NDArray[np.float64]
 
 
-def _key(name: str, **parameters: Any) -> str:
-    return str(Call(name, dict(sorted(parameters.items()))))
-
-
-def _start(K: int, scale: float, seed: int) -> tuple[np.random.Generator, Array]:
-    """A generator, and the reference that it drew."""
+def drawn_reference(K: int, scale: float, seed: int) -> tuple[np.random.Generator, Array]:
+    """A generator seeded with ``seed``, and the reference that it drew: log-probabilities, shape (K,), the softmax of normal
+    numbers of the standard deviation ``scale`` >= 0; :class:`InputError` for K < 1 or another scale.
+    """
     if K < 1:
         raise InputError(f"a preference game has at least one action, not {K}.")
     if not 0 <= scale < np.inf:
         raise InputError(f"the scale of a reference's logits is at least 0 and finite, not {scale}.")
     rng = np.random.default_rng(seed)
     return rng, normalise(scale * rng.standard_normal(K))
+
+
+def rescaled(payoff: Array) -> Array:
+    """``payoff``, scaled so that its largest entry in size is 1/2; zeros stay zeros."""
+    largest = float(np.abs(payoff).max())
+    return payoff / (2 * largest) if largest > 0 else payoff
 
 
 def _skew(upper: NDArray[Any], K: int) -> Array:
@@ -43,26 +47,36 @@ def _skew(upper: NDArray[Any], K: int) -> Array:
 @family(K=2)
 def uniform(K: int = 5, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     """Entries above the diagonal independent and uniform in [-1/2, 1/2]."""
-    rng, reference = _start(K, scale, seed)
+    rng, reference = drawn_reference(K, scale, seed)
     A = _skew(rng.uniform(-0.5, 0.5, K * (K - 1) // 2), K)
-    return PreferenceGame(A, reference, _key("uniform", K=K, scale=scale, seed=seed))
+    return PreferenceGame(A, reference)
 
 
 @family(K=2)
 def tournament(K: int = 5, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     """A random tournament: of any two actions one always wins, each with probability 1/2 (entries 1/2 and -1/2)."""
-    rng, reference = _start(K, scale, seed)
+    rng, reference = drawn_reference(K, scale, seed)
     A = _skew(rng.integers(2, size=K * (K - 1) // 2) - 0.5, K)
-    return PreferenceGame(A, reference, _key("tournament", K=K, scale=scale, seed=seed))
+    return PreferenceGame(A, reference)
+
+
+@family(K=2)
+def transitive_tournament(K: int = 5) -> PreferenceGame:
+    """A linear order: every action always beats those after it; the reference is uniform.
+
+    Its win rates against the uniform policy tend, as K grows, to the uniform law on [-1/2, 1/2]: in no game can those against
+    one's own policy be more spread out.
+    """
+    return PreferenceGame(_skew(np.full(K * (K - 1) // 2, 0.5), K))
 
 
 @family(K=2)
 def bradley_terry(K: int = 5, spread: float = 3.0, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     """Bradley-Terry preferences: i beats j with probability sigmoid(theta_i - theta_j), theta normal of deviation ``spread``."""
-    rng, reference = _start(K, scale, seed)
+    rng, reference = drawn_reference(K, scale, seed)
     theta = spread * rng.standard_normal(K)
     A = np.tanh((theta[:, None] - theta) / 2) / 2  # sigmoid(x) - 1/2
-    return PreferenceGame(A, reference, _key("bradley_terry", K=K, scale=scale, seed=seed, spread=spread))
+    return PreferenceGame(A, reference)
 
 
 @family(K=2)
@@ -71,9 +85,9 @@ def additive(K: int = 5, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
 
     The regularised equilibrium is mu exp(r / (2 beta)), normalised.
     """
-    rng, reference = _start(K, scale, seed)
+    rng, reference = drawn_reference(K, scale, seed)
     reward = rng.uniform(size=K)
-    return PreferenceGame((reward[:, None] - reward) / 2, reference, _key("additive", K=K, scale=scale, seed=seed))
+    return PreferenceGame((reward[:, None] - reward) / 2, reference)
 
 
 @family(K=2)
@@ -81,14 +95,10 @@ def low_rank(K: int = 5, pairs: int = 1, scale: float = 1.0, seed: int = 0) -> P
     """X S X^T with X normal of shape (K, 2 pairs) and S symplectic, rescaled so that its largest entry is 1/2."""
     if pairs < 1:
         raise InputError(f"a low-rank game has at least one pair of features, not {pairs}.")
-    rng, reference = _start(K, scale, seed)
+    rng, reference = drawn_reference(K, scale, seed)
     first, second = rng.standard_normal((2, K, pairs))
     A = first @ second.T
-    A = A - A.T
-    largest = np.abs(A).max()
-    return PreferenceGame(
-        A / (2 * largest) if largest > 0 else A, reference, _key("low_rank", K=K, pairs=pairs, scale=scale, seed=seed)
-    )
+    return PreferenceGame(rescaled(A - A.T), reference)
 
 
 @family(K=3)
@@ -97,10 +107,10 @@ def cyclic(K: int = 5, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
 
     The unregularised equilibrium is uniform.
     """
-    _, reference = _start(K, scale, seed)
+    _, reference = drawn_reference(K, scale, seed)
     ahead = (np.arange(K) - np.arange(K)[:, None]) % K
     A = np.where((ahead > 0) & (2 * ahead < K), 0.5, 0.0)
-    return PreferenceGame(A - A.T, reference, _key("cyclic", K=K, scale=scale, seed=seed))
+    return PreferenceGame(A - A.T, reference)
 
 
 @family
@@ -115,7 +125,7 @@ def rock_paper_scissors(
     if not min(a, b, c) > 0:
         raise InputError(f"the weights of rock-paper-scissors are positive, not {weights}.")
     A = np.array([[0, a, -b], [-a, 0, c], [b, -c, 0]])
-    return PreferenceGame(A, normalise(logits), _key("rock_paper_scissors", weights=tuple(weights), logits=tuple(logits)))
+    return PreferenceGame(A, normalise(logits))
 
 
 @family
@@ -126,7 +136,7 @@ def tight_pair(beta: float = 0.1) -> PreferenceGame:
     """
     odds = 1 / (2 * require_temperature(beta))
     A = np.array([[0.0, 0.5], [-0.5, 0.0]])
-    return PreferenceGame(A, normalise([0.0, odds]), _key("tight_pair", beta=beta), float(beta))
+    return PreferenceGame(A, normalise([0.0, odds]), beta=float(beta))
 
 
 @family
@@ -140,8 +150,7 @@ def tilted(upper: tuple[float, ...] = (0.5,), tilt: tuple[float, ...] = (0.0, 0.
     if len(upper) != K * (K - 1) // 2:
         raise InputError(f"a game with {K} actions has {K * (K - 1) // 2} entries above the diagonal, not {len(upper)}.")
     reference = normalise(np.array(tilt) / require_temperature(beta))
-    key = _key("tilted", upper=tuple(upper), tilt=tuple(tilt), beta=beta)
-    return PreferenceGame(_skew(np.array(upper, dtype=float), K), reference, key, float(beta))
+    return PreferenceGame(_skew(np.array(upper, dtype=float), K), reference, beta=float(beta))
 
 
 @family(K=2)
@@ -155,8 +164,7 @@ def cloned(K: int = 3, clones: int = 10, scale: float = 1.0, seed: int = 0) -> P
     game = uniform(K=K, scale=scale, seed=seed)
     rng = np.random.default_rng([seed, clones])
     counts = 1 + rng.multinomial(clones, np.full(K, 1 / K))
-    split, _ = clone(game, counts, rng.uniform(0.1, 1.0, size=int(counts.sum())))
-    return PreferenceGame(split.A, split.log_reference, _key("cloned", K=K, clones=clones, scale=scale, seed=seed))
+    return clone(game, counts, rng.uniform(0.1, 1.0, size=int(counts.sum())))[0]
 
 
 def clone(

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.claims.families import Call, family
+from theory.claims.families import family
 from theory.errors import InputError
 
 Array = NDArray[np.float64]
@@ -30,10 +30,6 @@ Complex = NDArray[np.complex128]
 
 # An eigenvalue of a symmetric part that is negative by no more than this fraction of the norm is rounding.
 MONOTONICITY = 1e-12
-
-
-def _key(name: str, **parameters: Any) -> str:
-    return str(Call(name, dict(sorted(parameters.items()))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +260,7 @@ def rotations_cocoercive(n: int = 100, m: int = 3, scales: tuple[float, ...] = (
     if size.max() > 1:
         raise InputError(f"angles lie between -pi and pi, so that a scale is at most 1, not {size.max():g}.")
     weight = _remainder(rng.uniform(-np.pi, np.pi, (n, m)) * size)
-    return FiniteSum(weight, _normal(rng, n, m), _key("rotations_cocoercive", n=n, m=m, scales=tuple(scales), seed=seed))
+    return FiniteSum(weight, _normal(rng, n, m))
 
 
 @family(n=1, m=1)
@@ -275,7 +271,7 @@ def rotational_games(n: int = 100, m: int = 2, scales: tuple[float, ...] = (1.0,
     """
     rng, size = _start(n, m, scales, seed)
     weight = np.asarray(1j * size * (1 + rng.standard_normal((n, m))), dtype=np.complex128)
-    return FiniteSum(weight, _normal(rng, n, m), _key("rotational_games", n=n, m=m, scales=tuple(scales), seed=seed))
+    return FiniteSum(weight, _normal(rng, n, m))
 
 
 @family(n=1, m=1)
@@ -293,8 +289,7 @@ def sparse_heavy(
     weight = _remainder(rng.uniform(-np.pi, np.pi, (n, m)) * size)
     heavy = int(np.ceil(n / s))
     kept = rng.permuted(np.arange(n)[:, None] < np.full(m, heavy), axis=0)
-    key = _key("sparse_heavy", n=n, s=s, m=m, scales=tuple(scales), seed=seed)
-    return FiniteSum(np.where(kept, weight * (n / heavy), 0), _normal(rng, n, m), key)
+    return FiniteSum(np.where(kept, weight * (n / heavy), 0), _normal(rng, n, m))
 
 
 @family(count=1)
@@ -309,7 +304,7 @@ def frequencies(count: int = 60, lowest: float = 1e-4, damping: float = 0.0) -> 
             f"frequencies need count >= 1, 0 < lowest <= 1 and 0 <= damping < inf, not {count}, {lowest} and {damping}."
         )
     weight = np.asarray(damping + 1j * np.geomspace(1.0, lowest, count)[None], dtype=np.complex128)
-    return FiniteSum(weight, np.zeros_like(weight), _key("frequencies", count=count, lowest=lowest, damping=damping))
+    return FiniteSum(weight, np.zeros_like(weight))
 
 
 # ---- linear operators ------------------------------------------------------------------------------------------------------
@@ -322,28 +317,28 @@ def semidefinite(d: int = 5, spread: float = 100.0, seed: int = 0) -> LinearOper
         raise InputError(f"the spread of the eigenvalues is at least 1 and finite, not {spread}.")
     Q = _orthogonal(np.random.default_rng(seed), d)
     matrix = (Q * np.geomspace(1.0, 1 / spread, d)) @ Q.T
-    return LinearOperator((matrix + matrix.T) / 2, _key("semidefinite", d=d, spread=spread, seed=seed))
+    return LinearOperator((matrix + matrix.T) / 2)
 
 
 @family(d=2)
 def identity_minus_orthogonal(d: int = 5, seed: int = 0) -> LinearOperator:
     """The identity minus a random orthogonal matrix: cocoercive with L = 2, and no better."""
     matrix = np.eye(d) - _orthogonal(np.random.default_rng(seed), d)
-    return LinearOperator(matrix, _key("identity_minus_orthogonal", d=d, seed=seed))
+    return LinearOperator(matrix)
 
 
 @family
 def identity_minus_rotation(angle: float = 0.1) -> LinearOperator:
     """The identity of the plane minus the rotation by ``angle``, not a multiple of 2 pi: cocoercive with L = 2, and no better."""
     c, s = np.cos(angle), np.sin(angle)
-    return LinearOperator(np.array([[1 - c, s], [-s, 1 - c]]), _key("identity_minus_rotation", angle=angle))
+    return LinearOperator(np.array([[1 - c, s], [-s, 1 - c]]))
 
 
 @family
 def planar(stretch: tuple[float, float] = (1.0, 0.0), rotation: float = 1.0) -> LinearOperator:
     """[[p, w], [-w, q]] with p, q >= 0 from ``stretch`` and w the ``rotation``: up to coordinates, every monotone 2 x 2 matrix."""
     p, q = stretch
-    return LinearOperator(np.array([[p, rotation], [-rotation, q]]), _key("planar", stretch=tuple(stretch), rotation=rotation))
+    return LinearOperator(np.array([[p, rotation], [-rotation, q]]))
 
 
 @family(d=2)
@@ -357,7 +352,7 @@ def monotone_matrix(d: int = 5, rank: int = 5, skew: float = 1.0, seed: int = 0)
     rng = np.random.default_rng(seed)
     B, K = rng.standard_normal((d, rank)), rng.standard_normal((d, d))
     matrix = B @ B.T / max(rank, 1) + skew * (K - K.T) / 2
-    return LinearOperator(matrix, _key("monotone_matrix", d=d, rank=rank, skew=skew, seed=seed))
+    return LinearOperator(matrix)
 
 
 @family(d=1)
@@ -370,7 +365,7 @@ def bilinear(d: int = 3, modulus: float = 0.0, seed: int = 0) -> LinearOperator:
         raise InputError(f"a bilinear game needs d >= 1 and 0 <= modulus < inf, not {d} and {modulus}.")
     A = np.random.default_rng(seed).standard_normal((d, d))
     matrix = np.block([[modulus * np.eye(d), A], [-A.T, modulus * np.eye(d)]])
-    return LinearOperator(matrix, _key("bilinear", d=d, modulus=modulus, seed=seed))
+    return LinearOperator(matrix)
 
 
 # ---- operators that are not linear -----------------------------------------------------------------------------------------
@@ -385,9 +380,7 @@ def huber(k: float = 10, L: float = 1.0, radius: float = 1.0) -> Operator:
     if not (0 <= k < np.inf and 0 < L < np.inf and 0 < radius < np.inf):
         raise InputError(f"Huber's worst case needs k >= 0, L > 0 and radius > 0, all finite, not {k}, {L} and {radius}.")
     top = L * radius / (k + 1)
-    return Operator(
-        lambda u: _clip(L * u, -top, top), np.array([radius]), np.zeros(1), L, L, _key("huber", k=k, L=L, radius=radius)
-    )
+    return Operator(lambda u: _clip(L * u, -top, top), np.array([radius]), np.zeros(1), L, L)
 
 
 @family(d=1, terms=1)
@@ -402,8 +395,7 @@ def huber_sum(d: int = 5, terms: int = 10, width: float = 0.1, seed: int = 0) ->
     a = rng.standard_normal((terms, d))
     low, high = rng.uniform(0, width, (2, terms))
     L = float(np.linalg.norm(a, 2) ** 2)
-    key = _key("huber_sum", d=d, terms=terms, width=width, seed=seed)
-    return Operator(lambda u: a.T @ _clip(a @ u, -low, high), _unit(rng, d), np.zeros(d), L, L, key)
+    return Operator(lambda u: a.T @ _clip(a @ u, -low, high), _unit(rng, d), np.zeros(d), L, L)
 
 
 @family(d=1)
@@ -413,8 +405,7 @@ def clipped_rotation(d: int = 4, width: float = 0.5, seed: int = 0) -> Operator:
         raise InputError(f"a clipped rotation needs d >= 1 and 0 < width < inf, not {d} and {width}.")
     rng = np.random.default_rng(seed)
     Q = _orthogonal(rng, d)
-    key = _key("clipped_rotation", d=d, width=width, seed=seed)
-    return Operator(lambda u: u - _clip(Q @ u, -width, width), _unit(rng, d), np.zeros(d), 2.0, 2.0, key)
+    return Operator(lambda u: u - _clip(Q @ u, -width, width), _unit(rng, d), np.zeros(d), 2.0, 2.0)
 
 
 @family(d=1)
@@ -430,14 +421,12 @@ def saddle(d: int = 2, width: float = 0.3, strength: float = 1.0, seed: int = 0)
     A = rng.standard_normal((d, d))
     A /= np.linalg.norm(A, 2)
     M = np.block([[np.zeros((d, d)), A], [-A.T, np.zeros((d, d))]])
-    key = _key("saddle", d=d, width=width, strength=strength, seed=seed)
     return Operator(
         lambda u: M @ u + strength * _clip(u, -width, width),
         _unit(rng, 2 * d),
         np.zeros(2 * d),
         float("inf"),
         1 + strength,
-        key,
     )
 
 

@@ -1,4 +1,7 @@
-"""Dynamics that ask one query an iteration: magnetic mirror descent, Hedge in self-play, Nash-MD, INPO, online IPO."""
+"""Dynamics that ask one query an iteration: magnetic mirror descent, Hedge in self-play, Nash-MD, INPO, online IPO.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from numpy.typing import ArrayLike
 from games.dynamics import Run, one_query_dynamics
 from games.oracle import Oracle, as_oracle
 from games.preference import PreferenceGame, require_temperature
+from games.prox import require_steps
 from theory.errors import InputError
 
 
@@ -21,7 +25,7 @@ def magnetic_mirror_descent(
     with the ``step`` g > 0 (a number, or one for each iteration). Sokota, D'Orazio, Kolter, Loizou, Lanctot, Mitliagkas,
     Brown and Kroer (2022), arXiv 2206.05825.
     """
-    return one_query_dynamics(as_oracle(game), require_temperature(beta), 1 / _positive(step), 0.0, iterations, start)
+    return one_query_dynamics(as_oracle(game), require_temperature(beta), 1 / require_steps(step), 0.0, iterations, start)
 
 
 def hedge(game: PreferenceGame | Oracle, iterations: int, *, step: ArrayLike, start: ArrayLike | None = None) -> Run:
@@ -29,7 +33,7 @@ def hedge(game: PreferenceGame | Oracle, iterations: int, *, step: ArrayLike, st
 
     Freund and Schapire (1997); run against itself it is the ideal update of SPO and SPPO.
     """
-    return one_query_dynamics(as_oracle(game), 0.0, 1 / _positive(step), 0.0, iterations, start)
+    return one_query_dynamics(as_oracle(game), 0.0, 1 / require_steps(step), 0.0, iterations, start)
 
 
 def nash_mirror_descent(
@@ -39,7 +43,7 @@ def nash_mirror_descent(
 
     The opponent of the query is the mixture. Needs ``step`` g with 0 < g beta <= 1. Munos et al. (2023), arXiv 2312.00886.
     """
-    steps = _positive(step)
+    steps = require_steps(step)
     share = steps * require_temperature(beta)
     if (share > 1).any():
         raise InputError(f"Nash-MD needs step * beta <= 1, not {float(np.max(share)):g}.")
@@ -57,7 +61,7 @@ def inpo(
     magnetic mirror descent with the step g / (1 - g beta). Zhang et al. (2024), arXiv 2407.00617, whose tau is beta and whose
     eta is 1/g.
     """
-    temperature, steps = require_temperature(beta), _positive(step)
+    temperature, steps = require_temperature(beta), require_steps(step)
     share = steps * temperature
     if (share > 1).any():
         raise InputError(f"INPO needs step * beta <= 1, not {float(np.max(share)):g}.")
@@ -77,14 +81,7 @@ def online_ipo(
     alone. A natural-gradient step subtracts g times these entries, divided by :math:`\pi_y`, from :math:`\ln \pi_y`, so that
     the run is that of :func:`inpo` with the step :math:`4 g / \beta`. Calandriello et al. (2024), arXiv 2403.08635.
     """
-    temperature, share = require_temperature(beta), 4 * _positive(step)
+    temperature, share = require_temperature(beta), 4 * require_steps(step)
     if (share > 1).any():
         raise InputError(f"online IPO needs step <= 1/4, not {float(np.max(share)) / 4:g}.")
     return inpo(game, temperature, iterations, step=share / temperature, start=start)
-
-
-def _positive(step: ArrayLike) -> np.ndarray:
-    steps = np.asarray(step, dtype=float)
-    if not ((steps > 0) & np.isfinite(steps)).all():
-        raise InputError(f"step sizes are positive and finite, not {step!r}.")
-    return steps

@@ -1,4 +1,7 @@
-"""Nash mirror prox (Nash-MP): the extragradient method in log-probabilities."""
+"""Nash mirror prox (Nash-MP): the extragradient method in log-probabilities.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
+"""
 
 from __future__ import annotations
 

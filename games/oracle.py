@@ -3,6 +3,8 @@ r"""Preference oracles: the only way by which a learning algorithm sees a game, 
 One query asks for the vector of centred win rates :math:`A q` of all actions against an opponent policy q. Algorithms are
 given an :class:`Oracle`, not the game, so that no comparison goes uncounted; what is computed *about* a run (exploitability,
 divergence from the equilibrium) uses the game and costs no query.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Oracle:
         return self._answer(np.exp(np.asarray(log_opponent, dtype=float)))
 
     def run_kernel(self, kernel: Callable[..., None], *arguments: Any) -> None:
-        """Run a compiled loop that asks its queries through :func:`games._kernels.query`, which counts them here."""
+        """Run a compiled loop that asks its queries through :func:`games._kernels.ask`, which counts them here."""
         if self._matrix is None:
             raise InputError("compiled loops need an exact oracle.")
         kernel(self._matrix, self._counter, *arguments)

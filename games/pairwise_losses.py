@@ -8,6 +8,8 @@ Their expectations are over two responses drawn independently from a sampling po
 preferences: i and j meet, and i wins, with probability :math:`2 p_i p_j P_{ij}` in total over both orders. For the two square
 losses the expectation is, up to a constant, a least-squares problem in which the win rates :math:`A p` are the targets
 (:func:`sppo_regression_loss`, :func:`inpo_regression_loss`): win rates are learnt without being estimated.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from games.preference import PreferenceGame, require_temperature
+from games.prox import require_step
 from theory.divergences import NORMALISATION
 from theory.errors import InputError
 
@@ -49,7 +52,7 @@ def sppo_loss(winner: ArrayLike, loser: ArrayLike, *, step: float) -> Array:
     Each log-ratio has a target of its own, so that the loss is not invariant to adding the same number to both.
     ``winner`` and ``loser`` hold log-ratios and broadcast. Wu et al. (2024), arXiv 2405.00675.
     """
-    half = _positive_step(step) / 2
+    half = require_step(step) / 2
     return np.asarray((np.asarray(winner, dtype=float) - half) ** 2 + (np.asarray(loser, dtype=float) + half) ** 2)
 
 
@@ -59,7 +62,7 @@ def inpo_loss(winner: ArrayLike, loser: ArrayLike, *, step: float) -> Array:
     ``winner`` and ``loser`` hold entries of f, see :func:`inpo_log_ratios`, and broadcast. It is IPO's loss at the temperature
     1/g, of other log-ratios. Zhang et al. (2024), arXiv 2407.00617, whose eta is 1/g.
     """
-    return ipo_loss(winner, loser, beta=1 / _positive_step(step))
+    return ipo_loss(winner, loser, beta=1 / require_step(step))
 
 
 def inpo_log_ratios(
@@ -69,7 +72,7 @@ def inpo_log_ratios(
 
     Needs ``step`` g with 0 < g beta <= 1. The arguments are log-probabilities of shape (..., K) and broadcast.
     """
-    share = _positive_step(step) * require_temperature(beta)
+    share = require_step(step) * require_temperature(beta)
     if share > 1:
         raise InputError(f"INPO needs step * beta <= 1, not {share:g}.")
     policy, current, reference = (np.asarray(v, dtype=float) for v in (log_policy, log_current, log_reference))
@@ -95,7 +98,7 @@ def sppo_regression_loss(game: PreferenceGame, log_ratios: ArrayLike, log_curren
     The expectation of :func:`sppo_loss` over pairs from :math:`\pi_t` is twice this plus a number that does not depend on r.
     """
     ratios, p = _vectors(game, log_ratios, "log-ratios"), _sampling(game, log_current)
-    return np.asarray((p * (ratios - _positive_step(step) * (game.A @ p)) ** 2).sum(axis=-1))[()]
+    return np.asarray((p * (ratios - require_step(step) * (game.A @ p)) ** 2).sum(axis=-1))[()]
 
 
 def inpo_regression_loss(
@@ -108,16 +111,9 @@ def inpo_regression_loss(
     """
     values = _vectors(game, f, "log-ratios")
     p = _sampling(game, log_current if log_sampling is None else log_sampling)
-    residual = values - _positive_step(step) * (game.A @ _sampling(game, log_current))
+    residual = values - require_step(step) * (game.A @ _sampling(game, log_current))
     centred = residual - (p * residual).sum(axis=-1, keepdims=True)
     return np.asarray(2 * (p * centred**2).sum(axis=-1))[()]
-
-
-def _positive_step(step: float) -> float:
-    number = float(step)
-    if not 0 < number < np.inf:
-        raise InputError(f"the step size is positive and finite, not {step}.")
-    return number
 
 
 def _vectors(game: PreferenceGame, values: ArrayLike, what: str) -> Array:

@@ -7,6 +7,8 @@ vector g, a reference :math:`\mu` and a centre c, has the closed form
 
 Hedge (beta = 0, w = 1 / step), magnetic mirror descent (w = 1 / step), INPO (w = 1 / step - beta), Nash-MD (beta = 0, the
 centre a geometric mixture) and both half-steps of Nash mirror prox (w = beta / eta) are calls of it.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -35,6 +37,19 @@ def prox(log_reference: ArrayLike, log_centre: ArrayLike, gain: ArrayLike, beta:
     if not (beta >= 0 and weight >= 0 and 0 < beta + weight < np.inf):
         raise InputError(f"a proximal step needs beta >= 0 and weight >= 0 with a positive sum, not {beta} and {weight}.")
     return normalise((beta * np.asarray(log_reference) + weight * np.asarray(log_centre) + np.asarray(gain)) / (beta + weight))
+
+
+def require_steps(step: ArrayLike) -> Array:
+    """``step``, a number or several, as an array if all are positive and finite, else :class:`InputError`."""
+    steps = np.asarray(step, dtype=float)
+    if not ((steps > 0) & np.isfinite(steps)).all():
+        raise InputError(f"step sizes are positive and finite, not {step!r}.")
+    return steps
+
+
+def require_step(step: float) -> float:
+    """``step`` as a float if it is positive and finite, else :class:`InputError`."""
+    return float(require_steps(float(step)))
 
 
 def natural_gradient_prox(

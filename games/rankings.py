@@ -38,8 +38,8 @@ _FIELD = re.compile(r"#\s*([A-Z][A-Z ]*?)\s*(\d*)\s*:\s*(.*?)\s*")
 class PairwiseCounts:
     """How often each alternative was preferred to each other.
 
-    ``names``, K different texts of one line. ``wins``, shape (K, K): ``wins[i, j]`` comparisons that i won against j, at least 0, with a
-    diagonal of 0; a tie counts half for either.
+    ``names``, K different texts of one line. ``wins``, shape (K, K): ``wins[i, j]`` comparisons that i won against j, at least 0,
+    with a diagonal of 0; a tie counts half for either.
 
     Raises :class:`InputError` naming a name that is empty or stands twice, or a pair whose count is not a number of at least 0.
     """

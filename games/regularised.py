@@ -17,6 +17,8 @@ The *smoothed best response* to :math:`\pi` is :math:`b(\pi) \propto \mu \exp(A\
 
 the last because :math:`\ln \pi - \ln \pi^\star` is :math:`\ln\pi - \ln b(\pi)` plus :math:`A(\pi - \pi^\star)/\beta`, and the
 span of :math:`A x` is at most :math:`\|x\|_1`.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations

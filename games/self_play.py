@@ -8,6 +8,8 @@ A learner that plays itself is fed the centred win rates :math:`g_t = A p_t` aga
 
 so that one learner without regret finds a minimax winner (Swamy et al. 2024, arXiv 2401.04056). The learners here can give an
 action the probability 0, whose log-probability is -inf.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from games.dynamics import Run
+from games.dynamics import Run, queries_before, require_iterations
 from games.oracle import Oracle, as_oracle
 from games.preference import PreferenceGame
+from games.prox import require_steps
 from theory.errors import InputError
 
 Array = NDArray[np.float64]
@@ -47,10 +50,10 @@ def projected_gradient_ascent(
     diameter of the simplex over g, and g/2 times the squared norm of the gains. Zinkevich (2003).
     """
     oracle = as_oracle(game)
-    _require_iterations(iterations)
-    given = np.asarray(step, dtype=float)
-    if given.shape not in ((), (iterations,)) or not ((given > 0) & np.isfinite(given)).all():
-        raise InputError(f"step sizes are positive and finite, one or {iterations} of them, not {step!r}.")
+    require_iterations(iterations)
+    given = require_steps(step)
+    if given.shape not in ((), (iterations,)):
+        raise InputError(f"there is one step size, or {iterations} of them, not an array of shape {given.shape}.")
     steps = np.array(np.broadcast_to(given, (iterations,)))
     policies, before = _trajectory(oracle, iterations, start), oracle.queries
     if oracle.exact and policies.ndim == 2:
@@ -76,7 +79,7 @@ def regret_matching(
     (2014) for ``plus``, arXiv 1407.5042.
     """
     oracle = as_oracle(game)
-    _require_iterations(iterations)
+    require_iterations(iterations)
     policies, before = _trajectory(oracle, iterations, start), oracle.queries
     if oracle.exact and policies.ndim == 2:
         from games._kernels_self_play import regret_matching_path
@@ -112,11 +115,6 @@ def regret(gains: ArrayLike, log_policies: ArrayLike) -> Array:
     return np.asarray(np.cumsum(given - earned, axis=0).max(axis=-1))
 
 
-def _require_iterations(iterations: int) -> None:
-    if iterations < 0:
-        raise InputError(f"the number of iterations is at least 0, not {iterations}.")
-
-
 def _trajectory(oracle: Oracle, iterations: int, start: ArrayLike | None) -> Array:
     """Room for a trajectory, which begins with the start."""
     first = oracle.start(start)
@@ -126,8 +124,7 @@ def _trajectory(oracle: Oracle, iterations: int, start: ArrayLike | None) -> Arr
 
 
 def _run(oracle: Oracle, before: int, policies: Array) -> Run:
-    asked = oracle.queries - before
-    return Run(policies, np.linspace(0, asked, policies.shape[0]).round().astype(np.int64))
+    return Run(policies, queries_before(np.arange(len(policies)), oracle.queries - before))
 
 
 def _log(probabilities: Array) -> Array:

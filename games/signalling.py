@@ -13,19 +13,20 @@ worth
 A *learner* updates all information sets at once (:func:`learner_update`). *Decision-time search* (:class:`DecisionTimeSearch`)
 never holds a new joint policy: it updates an information set when play comes to it, by values under the blueprint. Sokota,
 Farina, Wu, Hu, Wang, Kolter and Brown (2023), arXiv 2304.13138.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from games.prox import normalise
-from theory.claims.families import Call, family
+from games.prox import normalise, require_step
+from theory.claims.families import family
 from theory.divergences import NORMALISATION
 from theory.errors import InputError
 
@@ -139,7 +140,7 @@ def learner_update(game: SignallingGame, profile: Profile, eta: float) -> Profil
 
     Both players' values are those under ``profile``; ``eta`` > 0.
     """
-    step = _positive(eta)
+    step = require_step(eta)
     return Profile(
         normalise(profile.log_sender + step * sender_values(game, profile)),
         normalise(profile.log_receiver + step * receiver_values(game, profile)),
@@ -173,7 +174,7 @@ class DecisionTimeSearch:
             raise InputError(f"a value is estimated from at least one rollout, not {rollouts}.")
         self.game = game
         self.blueprint = blueprint
-        self.eta = _positive(eta)
+        self.eta = require_step(eta)
         self.rollouts = rollouts
         self.visited: list[tuple[str, int]] = []
         self._rng = np.random.default_rng(seed)
@@ -242,13 +243,6 @@ def two_action_profile(sender: ArrayLike, receiver: ArrayLike) -> Profile:
     return Profile(*tables)
 
 
-def _positive(eta: float) -> float:
-    step = float(eta)
-    if not 0 < step < np.inf:
-        raise InputError(f"the step eta is positive and finite, not {eta}.")
-    return step
-
-
 def _fit(game: SignallingGame, profile: Profile) -> None:
     shapes = profile.log_sender.shape, profile.log_receiver.shape
     wanted = (game.states, game.messages), (game.messages, game.actions)
@@ -261,10 +255,6 @@ def _fit(game: SignallingGame, profile: Profile) -> None:
 # --- families ----------------------------------------------------------------------------------------------------------
 
 
-def _key(name: str, **parameters: Any) -> str:
-    return str(Call(name, dict(sorted(parameters.items()))))
-
-
 @family(states=2, messages=2, actions=2)
 def signalling(states: int = 3, messages: int = 3, actions: int = 3, seed: int = 0) -> SignallingGame:
     """Payoffs uniform in [0, 1] and a prior uniform on the simplex."""
@@ -272,8 +262,7 @@ def signalling(states: int = 3, messages: int = 3, actions: int = 3, seed: int =
     rng = np.random.default_rng(seed)
     prior = rng.dirichlet(np.ones(states)) + 1e-6
     payoff = rng.uniform(size=(states, actions))
-    key = _key("signalling", states=states, messages=messages, actions=actions, seed=seed)
-    return SignallingGame(prior / prior.sum(), payoff, messages, key)
+    return SignallingGame(prior / prior.sum(), payoff, messages)
 
 
 @family(states=2, messages=2, actions=2)
@@ -284,15 +273,14 @@ def sparse_signalling(states: int = 3, messages: int = 3, actions: int = 3, seed
     payoff = np.zeros((states, actions))
     payoff[np.arange(states), rng.integers(actions, size=states)] = 1.0
     prior = 2.0 ** np.arange(1, states + 1)
-    key = _key("sparse_signalling", states=states, messages=messages, actions=actions, seed=seed)
-    return SignallingGame(prior / prior.sum(), payoff, messages, key)
+    return SignallingGame(prior / prior.sum(), payoff, messages)
 
 
 @family(states=2)
 def name_the_state(states: int = 2) -> SignallingGame:
     """The receiver is paid 1 for naming the state and 0 otherwise; as many messages as states, all equally likely."""
     _sizes(states, states, states)
-    return SignallingGame(np.full(states, 1 / states), np.eye(states), states, _key("name_the_state", states=states))
+    return SignallingGame(np.full(states, 1 / states), np.eye(states), states)
 
 
 @family
@@ -304,7 +292,6 @@ def signalling_table(payoff: Sequence[float] = (1.0, 0.0, 0.0, 1.0), prior: floa
         np.array([prior, 1 - prior]),
         np.reshape(payoff, (2, 2)),
         2,
-        _key("signalling_table", payoff=tuple(payoff), prior=prior),
     )
 
 

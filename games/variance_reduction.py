@@ -12,6 +12,8 @@ method                     F is                                calls to a residu
 
 The full-batch methods of :mod:`games.anchored` need :math:`O(n L_F D / \epsilon)` with the constant :math:`L_F \le L` of the sum
 itself, and smaller factors: on small sums they are the cheaper ones. Cai, Alacaoglu and Diakonikolas (2023), arXiv 2310.02987.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from games.anchored import DIVERGED
+from games.dynamics import require_iterations
 from games.inclusions import Calls, FiniteSum
 from theory.errors import InputError
 
@@ -80,8 +83,7 @@ def page_schedule(n: int, L: float, iterations: int, kind: Literal["theory", "tu
     """
     if n < 1:
         raise InputError(f"a finite sum has at least one component, not {n}.")
-    if iterations < 0:
-        raise InputError(f"the number of iterations is at least 0, not {iterations}.")
+    require_iterations(iterations)
     if not 0 < L < np.inf:
         raise InputError(f"variance reduction needs a positive and finite constant of average cocoercivity, not {L}.")
     root, k = math.sqrt(n), np.arange(iterations)
@@ -251,8 +253,9 @@ def inexact_halpern(
 
     calls, start = _calls(problem), _start(problem, u0)
     n, L = calls.problem.components, calls.problem.average_lipschitz
-    if iterations < 0 or inner_limit < 0:
-        raise InputError(f"the numbers of iterations are at least 0, not {iterations} and {inner_limit}.")
+    require_iterations(iterations)
+    if inner_limit < 0:
+        raise InputError(f"the limit of inner steps is at least 0, not {inner_limit}.")
     size = math.sqrt(n) / L if eta is None else float(eta)
     if not 0 < size < np.inf:
         raise InputError(f"the parameter eta of a resolvent is positive and finite, not {eta}.")

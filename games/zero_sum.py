@@ -18,6 +18,8 @@ Hoeffding's lemma, and at least :math:`f(x^\star, y) - f(x, y^\star) = \beta\,\m
           \mathrm{span}(\ln x - \ln x^\star) \le \frac{c}{\beta} + \frac{R c}{2\beta^2},
 
 and the same for y; the last because the span of M z is at most :math:`R\,\|z\|_1` for a vector z that sums to 0.
+
+What is out of its stated range raises :class:`~theory.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -25,15 +27,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from games.dynamics import require_iterations
 from games.newton import damped_newton, follow_temperature
 from games.preference import require_temperature
-from games.prox import normalise
-from theory.claims.families import Call, family
+from games.prox import normalise, require_steps
+from theory.claims.families import family
 from theory.divergences import NORMALISATION, span
 from theory.errors import InputError
 
@@ -110,11 +112,11 @@ def zero_sum_descent(
     Sokota, D'Orazio, Kolter, Loizou, Lanctot, Mitliagkas, Brown and Kroer (2022), arXiv 2206.05825.
     """
     temperature = require_temperature(beta, zero=True)
-    steps = np.broadcast_to(np.asarray(step, dtype=float), (2,))
-    if not ((steps > 0) & np.isfinite(steps)).all():
-        raise InputError(f"step sizes are positive and finite, not {step!r}.")
-    if iterations < 0:
-        raise InputError(f"the number of iterations is at least 0, not {iterations}.")
+    given = require_steps(step)
+    if given.shape not in ((), (2,)):
+        raise InputError(f"there is one step size, or one for each of the two players, not an array of shape {given.shape}.")
+    steps = np.broadcast_to(given, (2,))
+    require_iterations(iterations)
     m, n = game.payoff.shape
     rows, columns = np.empty((iterations + 1, m)), np.empty((iterations + 1, n))
     rows[0] = game.log_row_reference if start is None else _policy(start[0], m, "the rows' start")
@@ -279,10 +281,6 @@ def _policy(values: ArrayLike, size: int, what: str) -> Array:
 # --- families ----------------------------------------------------------------------------------------------------------
 
 
-def _key(name: str, **parameters: Any) -> str:
-    return str(Call(name, dict(sorted(parameters.items()))))
-
-
 def _sizes(rows: int, columns: int, size: float) -> None:
     if min(rows, columns) < 1:
         raise InputError(f"each player has at least one action, not {min(rows, columns)}.")
@@ -296,8 +294,7 @@ def zero_sum(rows: int = 3, columns: int = 4, size: float = 1.0, scale: float = 
     _sizes(rows, columns, size)
     rng = np.random.default_rng(seed)
     mu, nu = (normalise(scale * rng.standard_normal(k)) for k in (rows, columns))
-    key = _key("zero_sum", rows=rows, columns=columns, size=size, scale=scale, seed=seed)
-    return ZeroSumGame(size * rng.uniform(size=(rows, columns)), mu, nu, key)
+    return ZeroSumGame(size * rng.uniform(size=(rows, columns)), mu, nu)
 
 
 @family
@@ -307,7 +304,7 @@ def matching_pennies(size: float = 1.0) -> ZeroSumGame:
     The game in which small deviations rotate fastest for its payoff range.
     """
     _sizes(2, 2, size)
-    return ZeroSumGame(size / 2 * np.array([[1.0, -1.0], [-1.0, 1.0]]), key=_key("matching_pennies", size=size))
+    return ZeroSumGame(size / 2 * np.array([[1.0, -1.0], [-1.0, 1.0]]))
 
 
 @family(rows=2, columns=2)
@@ -325,8 +322,7 @@ def interior_zero_sum(rows: int = 3, columns: int = 3, scale: float = 1.0, seed:
     B = rng.standard_normal((rows, columns))
     M = B - np.exp(mu) @ B
     M = M - (M @ np.exp(nu))[:, None]
-    key = _key("interior_zero_sum", rows=rows, columns=columns, scale=scale, seed=seed)
-    return ZeroSumGame(M / (M.max() - M.min()), mu, nu, key)
+    return ZeroSumGame(M / (M.max() - M.min()), mu, nu)
 
 
 @family
@@ -341,8 +337,7 @@ def zero_sum_table(
         raise InputError(f"two by two actions have 4 payoffs and 2 log-odds, not {len(payoff)} and {len(tilt)}.")
     odds = np.array(tilt, dtype=float) / require_temperature(beta)
     mu, nu = (normalise([o, 0.0]) for o in odds.tolist())
-    key = _key("zero_sum_table", payoff=tuple(payoff), tilt=tuple(tilt), beta=beta)
-    return ZeroSumGame(np.reshape(payoff, (2, 2)), mu, nu, key, float(beta))
+    return ZeroSumGame(np.reshape(payoff, (2, 2)), mu, nu, beta=float(beta))
 
 
 @family(critics=2, errors=2)
@@ -353,7 +348,7 @@ def detection(critics: int = 6, errors: int = 8, seed: int = 0) -> ZeroSumGame:
     """
     _sizes(critics, errors, 1.0)
     payoff = np.random.default_rng(seed).uniform(size=(critics, errors))
-    return ZeroSumGame(payoff, key=_key("detection", critics=critics, errors=errors, seed=seed))
+    return ZeroSumGame(payoff)
 
 
 @family(errors=2)
@@ -367,7 +362,7 @@ def specialists(errors: int = 4, rate: float = 1.0, noise: float = 0.1, seed: in
         raise InputError(f"probabilities of detection lie in [0, 1], not at {rate} and {noise}.")
     payoff = noise * np.random.default_rng(seed).uniform(size=(errors, errors))
     np.fill_diagonal(payoff, rate)
-    return ZeroSumGame(payoff, key=_key("specialists", errors=errors, rate=rate, noise=noise, seed=seed))
+    return ZeroSumGame(payoff)
 
 
 @family
@@ -375,5 +370,4 @@ def detection_table(payoff: Sequence[float] = (1.0, 0.0, 0.0, 1.0), critics: int
     """Any matrix of detection probabilities, row by row, one row for each of ``critics``."""
     if critics < 1 or len(payoff) == 0 or len(payoff) % critics:
         raise InputError(f"{len(payoff)} probabilities do not make {critics} rows.")
-    key = _key("detection_table", payoff=tuple(payoff), critics=critics)
-    return ZeroSumGame(np.reshape(payoff, (critics, -1)), key=key)
+    return ZeroSumGame(np.reshape(payoff, (critics, -1)))

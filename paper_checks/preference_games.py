@@ -1,15 +1,21 @@
-"""Preference games that several papers are checked on, and their regularised equilibria."""
+"""Preference games that several papers are checked on, and their equilibria."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from games.datasets import DATASETS, open_spiel_matrix, open_spiel_metagame, ranked
 from games.generators import additive, bradley_terry, cyclic, low_rank, tournament, uniform
 from games.preference import PreferenceGame
 from games.regularised import RegularisedNash, solve_regularised
+from games.zero_sum import ZeroSumGame
 from theory.claims import Sweep, by_profile
+
+Array = NDArray[np.float64]
 
 
 def every_family(K: tuple[int, ...], scale: Any, draws: Any = 1) -> Sweep:
@@ -36,7 +42,16 @@ def equilibrium(game: PreferenceGame, beta: float) -> RegularisedNash:
     return solve_regularised(game, beta)
 
 
-def temperature(game: PreferenceGame, beta: float | None) -> float:
+def interior_equilibrium(game: PreferenceGame) -> Array:
+    """The policy of full support with A p = 0, as log-probabilities, shape (K,); the game must have exactly one."""
+    null = np.linalg.svd(game.A)[2][-1]
+    p = null / null.sum()
+    assert (p > 0).all()
+    assert np.abs(game.A @ p).max() < 1e-15
+    return np.log(p)
+
+
+def temperature(game: PreferenceGame | ZeroSumGame, beta: float | None) -> float:
     """The axis beta, or the temperature that the game was made for."""
     chosen = game.beta if beta is None else beta
     assert chosen is not None

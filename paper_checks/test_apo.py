@@ -22,6 +22,7 @@ from games.accelerated import accelerated_preference_optimization, effective_tim
 from games.generators import additive, bradley_terry, cyclic, rock_paper_scissors
 from games.preference import PreferenceGame
 from games.prox import normalise
+from paper_checks.preference_games import interior_equilibrium
 from theory.claims import Comparison, Paper, Range, all_of, at_most, by_profile, claim, domain, equal, family, over, slope
 from theory.divergences import kl, span
 
@@ -356,15 +357,6 @@ nesterov_schedule.control("momentum t/(t + 3)", because="one step ahead, its tim
 nesterov_schedule.control("five per cent less", because="two actions attain the bound", constant=0.95)
 
 
-def _equilibrium(game: PreferenceGame) -> Array:
-    """The interior equilibrium of a cyclic game, in log-probabilities: the null vector of A."""
-    null = np.linalg.svd(game.A)[2][-1]
-    probabilities = null / null.sum()
-    assert (probabilities > 0).all()
-    assert np.abs(game.A @ probabilities).max() < 1e-12
-    return np.log(probabilities)
-
-
 def _rotations(game: PreferenceGame, log_star: Array) -> Array:
     """The lambda for which A (diag(pi*) - pi* pi*^T) has the eigenvalues i lambda, without the trivial one."""
     root = np.exp(log_star / 2)
@@ -416,7 +408,7 @@ def hurts_cyclic_games(
     Checked beside it: that the linear recursion is the derivative of the iteration, and the divergence after 400 iterations
     from a random start near pi*, which is measured, not proved.
     """
-    log_star = _equilibrium(game)
+    log_star = interior_equilibrium(game)
     c = 1 + 1j * _rotations(game, log_star) / beta
     c = c[np.abs(c.imag) > 1e-12]
     half = (1 + alpha) * c / 2
@@ -459,7 +451,7 @@ hurts_cyclic_games.control(
 def _distances(game: PreferenceGame, beta: float, alpha: float, T: int) -> tuple[Array, Array]:
     """KL(pi*||phat_t) for t = 1..T, with momentum and without; pi* is the winner where there is one, else in the interior."""
     winner = (game.A >= 0).all(axis=1)
-    log_star = np.where(winner, 0.0, -np.inf) if winner.any() else _equilibrium(game)
+    log_star = np.where(winner, 0.0, -np.inf) if winner.any() else interior_equilibrium(game)
     runs = [accelerated_preference_optimization(game, beta, T, momentum=a).log_policies[1:] for a in (alpha, 0.0)]
     fast, plain = (kl(log_star, run, log=True) for run in runs)
     return fast, plain

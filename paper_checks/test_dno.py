@@ -9,11 +9,12 @@ import functools
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from games.bradley_terry_fit import fit_bradley_terry
 from games.datasets import ranked
 from games.direct_nash import direct_nash_optimization, fit_finite_class, pairwise_cross_entropy, squared_preference_error
-from games.generators import additive, bradley_terry, cyclic, rock_paper_scissors, tilted, tournament, uniform
+from games.generators import additive, bradley_terry, cyclic, drawn_reference, rock_paper_scissors, tilted, tournament, uniform
 from games.preference import PreferenceGame
 from games.prox import normalise
 from paper_checks.preference_games import every_family, real_games
@@ -55,23 +56,21 @@ def ordered(K: int = 5, links: int = 3, scale: float = 1.0, seed: int = 0) -> Pr
 
     Each g is odd, bounded by 1/2 and nondecreasing: logistic, linear, cubic, or a step (the better one always wins).
     """
-    rng = np.random.default_rng(seed)
-    reference = normalise(scale * rng.standard_normal(K))
+    rng, reference = drawn_reference(K, scale, seed)
     shapes = (lambda x: np.tanh(4 * x) / 2, lambda x: x / 2, lambda x: x**3 / 2, lambda x: np.sign(x) / 2)
     A = np.zeros((K, K))
     for shape in rng.integers(len(shapes), size=links):
         r = np.sort(rng.uniform(size=K))
         A += shapes[shape](r[:, None] - r) / links
-    return PreferenceGame(A, reference, f"ordered(K={K}, links={links}, scale={scale!r}, seed={seed})")
+    return PreferenceGame(A, reference)
 
 
 @family(K=3)
 def weakly_ordered(K: int = 5, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     """Actions on a line, the later preferred to the earlier, but by margins drawn independently and uniformly from [0, 1/2]."""
-    rng = np.random.default_rng(seed)
-    reference = normalise(scale * rng.standard_normal(K))
+    rng, reference = drawn_reference(K, scale, seed)
     A = np.tril(rng.uniform(0, 0.5, (K, K)), -1)
-    return PreferenceGame(A - A.T, reference, f"weakly_ordered(K={K}, scale={scale!r}, seed={seed})")
+    return PreferenceGame(A - A.T, reference)
 
 
 TRANSITIVE = functools.reduce(
@@ -121,7 +120,7 @@ def minimiser(
     following = direct_nash_optimization(game, eta / step, 1, start=now).log_policies[1]
     rates = game.A @ np.exp(now)
     law = _sampling(game.actions, seed)
-    wins = _sigmoid(rates[:, None] - rates) if targets == "win rates" else game.A + 0.5
+    wins = expit(rates[:, None] - rates) if targets == "win rates" else game.A + 0.5
 
     # the policies tried: at spans from 0.01 to 3 in log-probabilities, and single actions moved by 0.1
     noise = rng.uniform(-1, 1, (150, game.actions))
@@ -148,10 +147,6 @@ def minimiser(
         fitted=fitted,
         strict=always(excess > 4 * EPS * best, "larger loss elsewhere"),  # by more than rounding
     )
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray((1 + np.tanh(x / 2)) / 2)
 
 
 minimiser.control("one per cent more step", because="the step is 1/eta exactly", step=1.01)

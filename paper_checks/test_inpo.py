@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from games.dynamics import Run, average_policy
-from games.generators import bradley_terry, tight_pair, tilted
+from games.generators import tight_pair, tilted, transitive_tournament
 from games.mirror_descent import hedge, inpo
 from games.pairwise_losses import expected_pair_loss, inpo_log_ratios, inpo_loss, inpo_regression_loss
 from games.preference import PreferenceGame
@@ -40,7 +40,7 @@ BETAS = (0.01, 0.1, 1.0)
 
 
 GAMES = every_family((2, 5, 30), scale=(0.1, 4.0), draws=by_profile(quick=1, full=6))
-TRANSITIVE = bradley_terry.sweep(K=(3, 10, 100), spread=1e6, scale=0.0)
+TRANSITIVE = transitive_tournament.sweep(K=(3, 10, 100))
 REAL = real_games(scale=(0.1, 4.0))
 TIGHT_PAIRS = tight_pair.sweep(beta=(0.01, 0.03, 0.1, 0.3))
 # action 1 has nearly all of the reference and keeps it; action 0 always beats it, action 2 always loses to it

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from games.dynamics import Run
 from games.generators import (
-    bradley_terry,
     rock_paper_scissors,
     tight_pair,
     tilted,
+    transitive_tournament,
 )
 from games.mirror_descent import hedge, nash_mirror_descent
 from games.mirror_prox import nash_mirror_prox
@@ -57,8 +57,7 @@ BETAS = (0.01, 0.1, 1.0)
 
 
 GAMES = every_family((2, 5, 30), scale=(0.1, 4.0), draws=by_profile(quick=1, full=6))
-# every action beats all below it, and the reference, where runs start, is uniform
-TRANSITIVE = bradley_terry.sweep(K=(3, 10, 100), spread=1e6, scale=0.0)
+TRANSITIVE = transitive_tournament.sweep(K=(3, 10, 100))
 REAL = real_games(scale=(0.1, 4.0))
 TIGHT_PAIRS = tight_pair.sweep(beta=(0.01, 0.03, 0.1, 0.3))
 SEARCHED = tilted.sweep(upper=Range(-0.5, 0.5, size=3), tilt=Range(-1.0, 1.0, size=3), beta=Range(0.01, 1.0, log=True))
@@ -319,10 +318,8 @@ bias.control("q tends to the equilibrium at tau", because="its temperature is hi
 @family(K=2)
 def balanced_chain(K: int = 10, beta: float = 0.1) -> PreferenceGame:
     """Every action always beats those after it, and the reference makes up for that: the equilibrium at ``beta`` is uniform."""
-    A = np.triu(np.full((K, K), 0.5), 1)
-    A -= A.T
-    key = f"balanced_chain(K={K}, beta={beta!r})"
-    return PreferenceGame(A, normalise(-A.mean(axis=1) / beta), key, beta)
+    A = transitive_tournament(K=K).A
+    return PreferenceGame(A, normalise(-A.mean(axis=1) / beta), beta=beta)
 
 
 def _limits(game: PreferenceGame, beta: float, share: float) -> tuple[RegularisedNash, RegularisedNash, Array]:

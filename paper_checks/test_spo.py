@@ -321,7 +321,7 @@ def sampled(
 
 
 sampled.control("without the second term", because="the noise of single comparisons shows", noise=0.0)
-sampled.control("a tenth of the second term", because="one run in eight exceeds it", noise=0.1)
+sampled.control("a tenth of the second term", because="on some games one run in seven exceeds it", noise=0.1)
 
 
 @functools.lru_cache(maxsize=2)

@@ -20,12 +20,13 @@ from games.generators import (
     rock_paper_scissors,
     tilted,
     tournament,
+    transitive_tournament,
 )
 from games.mirror_descent import hedge, magnetic_mirror_descent
 from games.pairwise_losses import dpo_loss, expected_pair_loss, ipo_loss, sppo_loss
 from games.preference import PreferenceGame
 from games.prox import normalise
-from paper_checks.preference_games import every_family
+from paper_checks.preference_games import every_family, interior_equilibrium
 from theory.claims import (
     Comparison,
     Paper,
@@ -51,12 +52,6 @@ PAPER = Paper(
     theme="games",
     arxiv="2405.00675",
 )
-
-
-@family(K=2)
-def ranking(K: int = 10) -> PreferenceGame:
-    """A linear order: of two actions the first always wins; the reference is uniform."""
-    return PreferenceGame(np.triu(np.full((K, K), 0.5), 1) - np.tril(np.full((K, K), 0.5), -1))
 
 
 # three actions of which a search chooses the preferences and the start, with logits in [-10, 10]
@@ -135,7 +130,8 @@ def _policies(game: PreferenceGame, eta: float, seed: int) -> Array:
     note="`sppo/logz-sharp` has the best constant, eta^2/24.",
 )
 @over(
-    every_family((2, 3, 10, 30), scale=(0.0, 4.0), draws=by_profile(quick=1, full=5)) | ranking.sweep(K=(2, 10, 100)),
+    every_family((2, 3, 10, 30), scale=(0.0, 4.0), draws=by_profile(quick=1, full=5))
+    | transitive_tournament.sweep(K=(2, 10, 100)),
     eta=(0.01, 0.1, 1.0, 5.0),
 )
 @over(SEARCHED, eta=(0.1, 1.0), budget=SEARCH_BUDGET)
@@ -168,7 +164,8 @@ logz.control("error at least eta^2/1000", because="a point mass has Z_t = exp(et
     note="A finding: a third of `sppo/logz`, and attained in the limit by the uniform policy on a long ranking.",
 )
 @over(
-    every_family((2, 3, 10, 30), scale=(0.0, 4.0), draws=by_profile(quick=1, full=5)) | ranking.sweep(K=(2, 10, 100, 1000)),
+    every_family((2, 3, 10, 30), scale=(0.0, 4.0), draws=by_profile(quick=1, full=5))
+    | transitive_tournament.sweep(K=(2, 10, 100, 1000)),
     eta=(0.1, 1.0, 5.0),
 )
 @over(SEARCHED, eta=(0.1, 1.0), budget=SEARCH_BUDGET)
@@ -206,15 +203,6 @@ def interior(K: int = 3, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     return PreferenceGame(A / (2 * np.abs(A).max()), normalise(scale * rng.standard_normal(K)))
 
 
-def _interior_equilibrium(game: PreferenceGame) -> Array:
-    """The policy of full support with A p = 0, as log-probabilities."""
-    p = np.linalg.svd(game.A)[2][-1]
-    p = p / p.sum()
-    assert (p > 0).all()
-    assert np.abs(game.A @ p).max() < 1e-15
-    return np.log(p)
-
-
 @claim(
     PAPER,
     "last-iterate-repelled",
@@ -239,7 +227,7 @@ def last_iterate_repelled(game: PreferenceGame, *, eta: float, temperature: floa
 
     With a ``temperature`` the update is magnetic mirror descent, whose magnet here is the equilibrium itself.
     """
-    star = _interior_equilibrium(game)
+    star = interior_equilibrium(game)
     if temperature > 0:
         attracted = PreferenceGame(game.A, star)
         policies = magnetic_mirror_descent(attracted, temperature, 2000, step=eta, start=game.log_reference).log_policies

@@ -55,7 +55,7 @@ from games.zero_sum import (
     zero_sum_descent,
     zero_sum_table,
 )
-from paper_checks.preference_games import equilibrium
+from paper_checks.preference_games import equilibrium, interior_equilibrium, temperature
 from theory.claims import (
     Comparison,
     Paper,
@@ -656,10 +656,9 @@ def mmd_rate(
 
     In matching pennies small deviations rotate by R/2, KL by (1 + g^2 R^2/4)/(1 + g beta)^2 a step: the bound, at the largest g.
     """
-    chosen = game.beta if beta is None else beta
-    assert chosen is not None
-    t = _descent(game, chosen, factor, 100, seed if near else None)
-    q = (1 + t.step * chosen) ** -power
+    beta = temperature(game, beta)
+    t = _descent(game, beta, factor, 100, seed if near else None)
+    q = (1 + t.step * beta) ** -power
     return at_most(t.D[1:], q * t.D[:-1], slack=t.error[1:] + t.error[:-1])
 
 
@@ -713,7 +712,7 @@ def unregularised_diverges(
     A preference game is the case x = y, M = A skew, where D is twice the divergence of the one policy.
     """
     if isinstance(game, PreferenceGame):
-        star = _interior(game)
+        star = interior_equilibrium(game)
         started = ZeroSumGame(game.A, star, star)
         start = (game.log_reference, game.log_reference)
     else:
@@ -740,13 +739,6 @@ def unregularised_diverges(
         growth=at_least(np.diff(D), least, slack=error),
         positive=always(least > 0),
     )
-
-
-def _interior(game: PreferenceGame) -> Array:
-    """The interior equilibrium of weighted rock-paper-scissors, (c, b, a)/(a + b + c), or of a cyclic tournament, uniform."""
-    if game.actions == 3:
-        return normalise(np.log([game.A[1, 2], game.A[2, 0], game.A[0, 1]]))
-    return np.full(game.actions, -np.log(game.actions))
 
 
 unregularised_diverges.control(

@@ -12,7 +12,7 @@ import numpy as np
 from mdplab.models.episodic import EpisodicMDP
 from mdplab.models.errors import ModelError
 from mdplab.models.tabular import TabularMDP
-from theory.claims.families import Call, family
+from theory.claims.families import family, instance_key
 
 P = ParamSpec("P")
 M = TypeVar("M", TabularMDP, EpisodicMDP)
@@ -38,8 +38,7 @@ def model_family(generate: Callable[P, M] | None = None, /, **minimum: int) -> A
         if "seed" in values:
             values["seed"] = _number(values["seed"])
         model = generate(*bound.args, **bound.kwargs)
-        order = sorted(values, key=lambda k: (k == "seed", k))
-        return model.with_key(str(Call(name, {k: values[k] for k in order})))
+        return model.with_key(instance_key(name, values))
 
     return family(build, **minimum)
 

@@ -1,5 +1,7 @@
 """Verdicts, guards, keys, replay, shrinking and errors of the engine."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -202,6 +204,25 @@ def test_at_most_on_single_numbers(lhs: float, rhs: float, slack: float, outcome
     comparison = at_most(lhs, rhs, slack=slack)
     assert comparison.outcome == outcome
     assert (comparison.ratio > 1) == (outcome == "refuted")
+
+
+def test_an_instance_that_has_no_key_gets_that_of_its_call() -> None:
+    @dataclass(frozen=True)
+    class Thing:
+        size: int
+        key: str | None = None
+
+    @family
+    def thing(size: int = 2, seed: int = 0, depth: tuple[float, ...] = (1.0,)) -> Thing:
+        return Thing(size + seed)
+
+    @family
+    def named(size: int = 2) -> Thing:
+        return Thing(size, "its own")
+
+    assert thing(3, depth=[0.5]).key == "thing(depth=(0.5,), size=3, seed=0)"
+    assert thing(seed=np.int64(4)).key == "thing(depth=(1.0,), size=2, seed=4)"
+    assert named().key == "its own"
 
 
 def test_keys_round_trip_and_reject_code() -> None:

@@ -258,6 +258,7 @@ UNIFORM = np.full(3, 1 / 3)
         (lambda: pairwise_cross_entropy(np.zeros(2), np.zeros(3), UNIFORM, 1.0, UNIFORM), "same actions"),
         (lambda: pairwise_cross_entropy(np.zeros(3), np.zeros(3), UNIFORM, 1.0, 2 * UNIFORM), "sums to 2"),
         (lambda: squared_preference_error(UNIFORM, UNIFORM, [0.5, 0.6, -0.1]), "negative entry"),
+        (lambda: squared_preference_error(np.zeros((2, 4)), UNIFORM, UNIFORM), "not about the same actions"),
         (lambda: fit_finite_class(np.zeros((2, 4)), UNIFORM, UNIFORM, 5, 0), "no rewards for the 3 actions"),
         (lambda: fit_finite_class(np.zeros((2, 3)), UNIFORM, UNIFORM, 0, 0), "at least one sample"),
     ],

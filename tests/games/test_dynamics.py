@@ -157,13 +157,10 @@ def test_the_pieces_of_the_kernels_equal_their_numpy_twins(seed: int, K: int, be
     games._kernels.step_into(reference, centre, gain, beta, weight, out, policy)
     assert np.allclose(out, prox(reference, centre, gain, beta, weight), rtol=0, atol=1e-12)
     assert np.allclose(policy, np.exp(out), rtol=1e-13, atol=0)
-    games._kernels.prox_into(reference, centre, gain, beta, weight, out)
-    assert np.allclose(out, np.log(policy), rtol=0, atol=1e-12)
     A = uniform(K=K, seed=seed).A if K > 1 else np.zeros((1, 1))
-    for call, opponent in ((games._kernels.ask, policy), (games._kernels.query, np.log(policy))):
-        call(A, counter, opponent, gain)
-        assert np.allclose(gain, A @ policy, rtol=0, atol=1e-15 * K)
-    assert counter[0] == 2
+    games._kernels.ask(A, counter, policy, gain)
+    assert np.allclose(gain, A @ policy, rtol=0, atol=1e-15 * K)
+    assert counter[0] == 1
 
 
 @settings(max_examples=40, deadline=None)
@@ -316,7 +313,7 @@ def test_algorithms_see_the_matrix_through_the_counting_query_only() -> None:
         handed = [
             a
             for n in called
-            if n.func.id in ("ask", "query")  # type: ignore[attr-defined]
+            if n.func.id == "ask"  # type: ignore[attr-defined]
             for a in n.args
             if isinstance(a, ast.Name) and a.id == "matrix"
         ]

@@ -86,7 +86,7 @@ def test_queries_are_counted_and_the_matrix_is_seen_through_them_only() -> None:
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in ("A", "_matrix")]
     for function in (n for n in ast.parse(inspect.getsource(games._kernels_self_play)).body if isinstance(n, ast.FunctionDef)):
         uses = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == "matrix"]
-        handed = [n for n in ast.walk(function) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "query"]
+        handed = [n for n in ast.walk(function) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "ask"]
         assert len(uses) == len(handed), function.name
 
 
@@ -182,7 +182,7 @@ GAME = rock_paper_scissors()
     ("call", "message"),
     [
         (lambda: projected_gradient_ascent(GAME, 5, step=0.0), "step sizes"),
-        (lambda: projected_gradient_ascent(GAME, 5, step=np.ones(4)), "one or 5"),
+        (lambda: projected_gradient_ascent(GAME, 5, step=np.ones(4)), "one step size, or 5"),
         (lambda: projected_gradient_ascent(GAME, -1, step=0.1), "iterations"),
         (lambda: regret_matching(GAME, -1), "iterations"),
         (lambda: regret_matching(GAME, 3, start=[0.0, 0.0, 0.0]), "sum to probability 1"),

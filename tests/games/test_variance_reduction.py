@@ -312,7 +312,7 @@ def test_bad_input_to_page(arguments: dict[str, Any], message: str) -> None:
     [
         ({"u0": np.zeros(3)}, r"shape \(2,\), not \(3,\)"),
         ({"iterations": -2}, "not -2"),
-        ({"inner_limit": -2}, "not 5 and -2"),
+        ({"inner_limit": -2}, "inner steps is at least 0, not -2"),
         ({"eta": 0.0}, "eta of a resolvent"),
         ({"refresh": 0.0}, r"lies in \(0, 1\]"),
         ({"looseness": 0.0}, "looseness above 0"),

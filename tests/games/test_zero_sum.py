@@ -222,6 +222,7 @@ GAME = matching_pennies()
         (lambda: zero_sum_descent(GAME, -0.1, 3, step=1.0), "temperature"),
         (lambda: zero_sum_descent(GAME, 0.1, 3, step=0.0), "step sizes"),
         (lambda: zero_sum_descent(GAME, 0.1, 3, step=(1.0, np.inf)), "step sizes"),
+        (lambda: zero_sum_descent(GAME, 0.1, 3, step=np.ones(3)), "one for each of the two players"),  # type: ignore[arg-type]
         (lambda: zero_sum_descent(GAME, 0.1, -3, step=1.0), "iterations"),
         (lambda: zero_sum_descent(GAME, 0.1, 3, step=1.0, start=(np.zeros(2), np.log([0.5, 0.5]))), "rows' start sums to 2"),
         (lambda: hedge_steps(GAME, 0), "at least one iteration"),

@@ -111,6 +111,11 @@ def write_key(calls: Iterable[Call]) -> str:
     return " * ".join(str(c) for c in calls)
 
 
+def instance_key(name: str, parameters: Mapping[str, Any]) -> str:
+    """The key of one call, its parameters in alphabetical order, the seed last."""
+    return str(Call(name, {k: parameters[k] for k in sorted(parameters, key=lambda k: (k == "seed", k))}))
+
+
 def read_key(key: str) -> tuple[Call, ...]:
     """Parse a key as :func:`write_key` writes it; only literals are accepted as values, nothing is evaluated."""
     try:
@@ -143,6 +148,7 @@ class Family(Generic[P, T]):
 
     The generator's parameters must be Python literals (numbers, strings, booleans, tuples of them). A parameter called
     ``seed`` makes the family random. ``minimum`` gives the smallest sensible values, for shrinking a counterexample.
+    An instance with an attribute ``key`` that is None gets its own there, all parameters written out.
     """
 
     def __init__(self, generate: Callable[P, T], minimum: Mapping[str, int]):
@@ -153,7 +159,13 @@ class Family(Generic[P, T]):
         functools.update_wrapper(self, generate)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.generate(*args, **kwargs)
+        instance = self.generate(*args, **kwargs)
+        if getattr(instance, "key", self) is None:
+            bound = self.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            # instances are frozen, but nobody has seen this one yet
+            object.__setattr__(instance, "key", instance_key(self.name, bound.arguments))
+        return instance
 
     def __repr__(self) -> str:
         return f"<family {self.name}{self.signature}>"
