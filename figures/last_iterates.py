@@ -47,7 +47,7 @@ def main() -> None:
     }
     figure, all_axes = plt.subplots(1, 2, figsize=(11.0, 5.0), sharey=True)
     for axes, (title, (game, most)) in zip(all_axes, panels.items()):
-        star = solve_regularised(game, BETA, method="mirror-prox" if game.actions > 100 else "newton")
+        star = solve_regularised(game, BETA)
         for colour, dashes, (name, run) in zip(_style.COLOURS, DASHES, runs(game, most).items()):
             divergence = kl(star.log_policy, run.log_policies, log=True)
             shown = np.unique(np.geomspace(1, run.queries.size - 1, 1500).astype(int))
