@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from games.anchored import extragradient as extragradient
     from games.anchored import fast_extragradient as fast_extragradient
     from games.anchored import halpern as halpern
-    from games.bradley_terry_fit import BradleyTerryFit as BradleyTerryFit
-    from games.bradley_terry_fit import borda_scores as borda_scores
-    from games.bradley_terry_fit import fit_bradley_terry as fit_bradley_terry
     from games.common_payoff import CommonPayoffGame as CommonPayoffGame
     from games.common_payoff import action_values as action_values
     from games.common_payoff import anti_coordination as anti_coordination
@@ -135,7 +132,6 @@ if TYPE_CHECKING:
 _ROOMS = {
     "accelerated": ("AcceleratedRun", "accelerated_preference_optimization", "effective_time", "nesterov_momentum"),
     "anchored": ("AnchoredRun", "eag_c", "eag_v", "eag_v_steps", "extragradient", "fast_extragradient", "halpern"),
-    "bradley_terry_fit": ("BradleyTerryFit", "borda_scores", "fit_bradley_terry"),
     "common_payoff": (
         "CommonPayoffGame",
         "action_values",

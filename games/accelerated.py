@@ -26,9 +26,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from games.dynamics import queries_before, require_iterations
 from games.oracle import Oracle, as_oracle
-from games.preference import PreferenceGame, require_temperature
+from games.preference import PreferenceGame
 from games.prox import normalise
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 Array = NDArray[np.float64]
 

@@ -18,9 +18,10 @@ from scipy.special import expit
 from games.dynamics import Run
 from games.mirror_descent import hedge
 from games.oracle import Oracle
-from games.preference import PreferenceGame, require_temperature
+from games.preference import PreferenceGame
 from theory.divergences import NORMALISATION
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 Array = NDArray[np.float64]
 

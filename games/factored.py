@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from games.generators import drawn_reference
 from games.oracle import Oracle
-from games.preference import SKEWNESS, PreferenceGame, require_temperature
+from games.preference import SKEWNESS, PreferenceGame
 from games.prox import normalise
 from games.regularised import RegularisedNash, run_to_stagnation
 from theory.claims.families import family
 from theory.divergences import kl, span
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 Array = NDArray[np.float64]
 

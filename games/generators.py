@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from games.preference import PreferenceGame, require_temperature
+from games.preference import PreferenceGame
 from games.prox import normalise
 from theory.claims.families import family
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from games.dynamics import Run, one_query_dynamics
 from games.oracle import Oracle, as_oracle
-from games.preference import PreferenceGame, require_temperature
+from games.preference import PreferenceGame
 from games.prox import require_steps
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 
 def magnetic_mirror_descent(

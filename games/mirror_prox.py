@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from games.dynamics import kept_iterations, queries_before
 from games.oracle import Oracle, as_oracle
-from games.preference import PreferenceGame, require_temperature
+from games.preference import PreferenceGame
 from games.prox import normalise, prox
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 Array = NDArray[np.float64]
 ProxSolver = Callable[[Array, Array, Array, float, float], Array]

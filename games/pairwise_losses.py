@@ -19,10 +19,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from games.preference import PreferenceGame, require_temperature
+from games.preference import PreferenceGame
 from games.prox import require_step
 from theory.divergences import NORMALISATION
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 Array = NDArray[np.float64]
 PairLoss = Callable[[Array, Array], Array]

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.divergences import NORMALISATION
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 Array = NDArray[np.float64]
 
@@ -97,14 +98,6 @@ class PreferenceGame:
 
     def __repr__(self) -> str:
         return f"PreferenceGame({self.key or f'{self.actions} actions'})"
-
-
-def require_temperature(beta: float, *, zero: bool = False) -> float:
-    """``beta`` as a float if it is finite and positive (or 0, where ``zero`` allows it), else :class:`InputError`."""
-    number = float(beta)
-    if not (np.isfinite(number) and (number > 0 or (zero and number == 0))):
-        raise InputError(f"the temperature beta is {'at least 0' if zero else 'positive'} and finite, not {beta}.")
-    return number
 
 
 def _matrix(values: ArrayLike) -> Array:

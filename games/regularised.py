@@ -35,10 +35,11 @@ from scipy.linalg import lapack
 from games.mirror_prox import nash_mirror_prox
 from games.newton import damped_newton, follow_temperature
 from games.oracle import Oracle, exact_oracle
-from games.preference import PreferenceGame, require_temperature
+from games.preference import PreferenceGame
 from games.prox import normalise
 from theory.divergences import kl, span
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 if TYPE_CHECKING:
     from games.factored import LowRankGame

@@ -33,11 +33,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from games.dynamics import require_iterations
 from games.newton import damped_newton, follow_temperature
-from games.preference import require_temperature
 from games.prox import normalise, require_steps
 from theory.claims.families import family
 from theory.divergences import NORMALISATION, span
 from theory.errors import InputError
+from theory.tilts import require_temperature
 
 Array = NDArray[np.float64]
 

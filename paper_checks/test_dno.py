@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from games.bradley_terry_fit import fit_bradley_terry
 from games.datasets import ranked
 from games.direct_nash import direct_nash_optimization, fit_finite_class, pairwise_cross_entropy, squared_preference_error
 from games.generators import additive, bradley_terry, cyclic, drawn_reference, rock_paper_scissors, tilted, tournament, uniform
 from games.preference import PreferenceGame
 from games.prox import normalise
 from paper_checks.preference_games import every_family, real_games
+from theory.bradley_terry_fit import fit_bradley_terry
 from theory.claims import (
     Comparison,
     Paper,

@@ -18,7 +18,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from games.bradley_terry_fit import borda_scores, fit_bradley_terry
 from games.dynamics import average_policy
 from games.generators import (
     additive,
@@ -38,6 +37,7 @@ from games.preference import PreferenceGame
 from games.regularised import exploitability
 from games.self_play import projected_gradient_ascent, regret, regret_matching
 from paper_checks.preference_games import every_family, real_games
+from theory.bradley_terry_fit import borda_scores, fit_bradley_terry
 from theory.claims import (
     Comparison,
     Paper,

@@ -173,3 +173,43 @@ def _occupancies(data: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
         if not (law >= 0).all() or np.abs(law.sum(axis=1) - 1).max() > SUM_TOLERANCE:
             raise InputError(f"every step of the {name} occupancy is a distribution: entries at least 0 that sum to 1.")
     return mu, d
+
+
+def largest_ratio(log_policy: ArrayLike, log_reference: ArrayLike) -> Array:
+    r""":math:`\max_y \pi(y)/\mu(y)`, shape (...), of log-probabilities (..., K): at least 1, infinite where only the policy goes.
+
+    For policies of one step this is the coefficient of the kind ``"max"``.
+    """
+    policy, reference = np.asarray(log_policy, dtype=np.float64), np.asarray(log_reference, dtype=np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        ratio = np.where(np.isneginf(policy), -np.inf, policy - reference)
+        return np.asarray(np.exp(ratio.max(axis=-1)))[()]
+
+
+def kl_ball_ratio(reference: ArrayLike, radius: ArrayLike) -> Array:
+    r"""The largest :math:`\pi(y)/\mu(y)` of any policy with :math:`\mathrm{KL}(\pi\|\mu) \le e`, for each y: the shape of ``reference``.
+
+    ``reference`` holds probabilities p of single responses, ``radius`` :math:`e \ge 0`; they broadcast. Among the policies that give
+    y the probability q the divergence is least when the others keep their proportions, and then it is that of two coins:
+
+    .. math:: q(p) \text{ is the larger root of } \mathrm{kl}(q, p) = q \ln\tfrac{q}{p} + (1 - q) \ln\tfrac{1-q}{1-p} = e,
+              \qquad q = 1 \text{ if } \ln\tfrac1p \le e.
+
+    The ratio is q / p; for p = 0 it is 1 (no such policy goes there). The maximum over y is the local coverage constant of Song et
+    al. (2024, arXiv 2406.01462). For a radius that is an average over prompts of law rho, a prompt x has the radius e / rho(x).
+    """
+    p, e = np.broadcast_arrays(np.asarray(reference, dtype=np.float64), np.asarray(radius, dtype=np.float64))
+    if not ((p >= 0) & (p <= 1)).all() or not (e >= 0).all():
+        raise InputError("local coverage needs probabilities in [0, 1] and a radius of at least 0.")
+    inside = (p > 0) & (p < 1)
+    coin = np.where(inside, p, 0.5)
+    # in the logarithm of the ratio: the root lies between 0 and ln(1/p), and the divergence grows along the way
+    low, high = np.zeros(p.shape), -np.log(coin)
+    whole = high <= e
+    for _ in range(200):
+        middle = (low + high) / 2
+        q = np.minimum(coin * np.exp(middle), 1.0)
+        divergence = kl(np.stack((q, 1 - q), axis=-1), np.stack((coin, 1 - coin), axis=-1))
+        low, high = np.where(divergence <= e, middle, low), np.where(divergence <= e, high, middle)
+    ratio = np.where(whole, 1 / coin, np.exp(high))
+    return np.where(inside, ratio, 1.0)[()]

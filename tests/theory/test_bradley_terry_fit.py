@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
-from games.bradley_terry_fit import borda_scores, fit_bradley_terry
 from games.generators import bradley_terry, uniform
+from theory.bradley_terry_fit import borda_scores, fit_bradley_terry
 from theory.errors import InputError
 
 
@@ -47,7 +47,7 @@ def test_against_a_general_optimiser(K: int) -> None:
 
 def test_the_error_bound_is_one() -> None:
     """Where the fit is not the maximum because it was stopped early, the bound covers the distance from it."""
-    import games.bradley_terry_fit as module
+    import theory.bradley_terry_fit as module
 
     for seed in range(20):
         wins = counts(5, seed)

@@ -1,0 +1,1 @@
+"""KL-regularised contextual bandits with preference feedback."""
