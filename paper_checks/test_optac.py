@@ -314,6 +314,7 @@ def _episodes(table: pd.DataFrame) -> Floats:
     return np.asarray(table["episodes"].unique(), dtype=float)
 
 
+FEW = (2000, 4000, 8000)  # enough for what misses by far
 LONG = by_profile(quick=(8000, 32_000, 128_000), full=(8000, 32_000, 128_000, 512_000))
 
 
@@ -368,7 +369,11 @@ def regret_exponent(
 regret_exponent.control("exponent 1/3", because="the lower bound forbids it", between=(0.25, 0.41))
 regret_exponent.control("exponent 2/3", because="optimism does better", between=(0.6, 0.75))
 regret_exponent.control(
-    "an actor that hardly moves", because="the uniform policy loses 21 times the bound", step=1e-9, multiples=(4.0,)
+    "an actor that hardly moves",
+    because="the uniform policy loses 21 times the bound",
+    step=1e-9,
+    multiples=(4.0,),
+    episodes=FEW,
 )
 regret_exponent.control(
     "a fixed gap", because="once the arms are told apart the regret is logarithmic", gap=0.35, multiples=(1.0,)
@@ -405,7 +410,12 @@ def constant_eta_no_worse(
     )
 
 
-constant_eta_no_worse.control("eta = 1e-5", because="the actor never leaves the uniform policy", step=1e-5)
+constant_eta_no_worse.control(
+    "eta = 1e-5",
+    because="the actor never leaves the uniform policy",
+    step=1e-5,
+    on=domain(episodes=4000, multiple=MULTIPLES),
+)
 constant_eta_no_worse.control("a ratio above .95", because="at the largest gap the constant step is better", least=0.95)
 
 
@@ -490,12 +500,11 @@ def switch_growth(*, seed: int, episodes: tuple[int, ...] = LONG, runs: int = 32
 
     K = 68, 78, 88 at T = 8, 32, 128 thousand: an exponent of less than .12, and falling.
     """
-    few = runs if switching == "doubling" else 2
-    table = _contexts(episodes if few > 2 else (2000, 4000, 8000), seed, few, multiples=(2.0,), switching=switching)
+    table = _contexts(episodes, seed, runs, multiples=(2.0,), switching=switching)
     return slope(_episodes(table), by_point(table, "switches", "episodes").T, between=(0.0, 0.12))
 
 
-switch_growth.control("a switch each episode", because="K = T", switching="every episode")
+switch_growth.control("a switch each episode", because="K = T", switching="every episode", episodes=FEW)
 
 
 @claim(
@@ -542,7 +551,14 @@ rare_switch_necessity.control("rare switching", because="the frozen critic is fo
 )
 @over(episodic_garnet.sweep(S=4, A=3, H=4, draws=2))
 def certificate(
-    mdp: EpisodicMDP, *, seed: int, scale: float = 1.0, delta: float = 0.1, episodes: int = 2000, runs: int = 240
+    mdp: EpisodicMDP,
+    *,
+    seed: int,
+    scale: float = 1.0,
+    delta: float = 0.1,
+    episodes: int = 2000,
+    runs: int = 240,
+    on_event: bool = True,
 ) -> Comparison:
     r"""At c = 1 the critic certifies the policy that is being played, in every episode of nearly every run.
 
@@ -553,8 +569,7 @@ def certificate(
     suffer linear regret. Use c >= 1/2 for exponents, c = 1 for statements about probability.
     """
     best = backward_induction(mdp)
-    lost, wide, loss, bound = [], [], [], []
-    assert mdp.start is not None
+    lost, wide, loss, bound = [], [], [0.0], [0.0]
     for number in run_seeds(seed, runs):
         critics = record_critics(mdp, episodes, int(number), ActorCritic(scale=scale))
         f = np.concatenate((critics.f, np.zeros((len(critics.f), 1, *mdp.R.shape[1:]))), axis=1)
@@ -564,7 +579,7 @@ def certificate(
         wide.append(bool((error > 2 * critics.bonuses + 1e-12).any()))
         for t in range(199, episodes, 200):
             k = int(np.searchsorted(critics.episodes, t, side="right")) - 1
-            if scale == 1.0 and not optimistic[k]:
+            if on_event and not optimistic[k]:
                 continue
             policy = critics.policy(t)
             own = episodic_occupancy(mdp, policy)
@@ -579,7 +594,10 @@ def certificate(
     )
 
 
-certificate.control("c = 0.02", because="optimism is lost at most switches", scale=0.02, runs=40)
+certificate.control("c = 0.02", because="optimism is lost at most switches", scale=0.02)
+certificate.control(
+    "without the event of optimism", because="a critic below Q* certifies nothing", scale=0.02, on_event=False, delta=0.999
+)
 
 
 @claim(
@@ -625,7 +643,7 @@ def eps_exponent(
 
 eps_exponent.control("exponent 1", because="a re-tuned gap needs 1/gap^2 visits of each arm", between=(0.8, 1.3))
 eps_exponent.control("exponent 3", because="nothing costs so much", between=(2.5, 3.2))
-eps_exponent.control("a fixed gap", because="its regret is logarithmic: about 1/epsilon", gap=0.35)
+eps_exponent.control("a fixed gap", because="its regret is logarithmic: about 1/epsilon", gap=0.35, accuracies=(0.2, 0.1, 0.07))
 
 
 @claim(
@@ -660,7 +678,9 @@ def dimension_scaling(
 
 
 dimension_scaling.control("linear in the states", because="each context has fewer visits", between=(0.8, 1.2))
-dimension_scaling.control("an actor that hardly moves", because="the uniform policy's loss knows no C", step=1e-9)
+dimension_scaling.control(
+    "an actor that hardly moves", because="the uniform policy's loss knows no C", step=1e-9, episodes=2000
+)
 
 
 def _regret(learner: str, mdp: EpisodicMDP, episodes: int, seeds: NDArray[np.uint64]) -> Floats:
@@ -739,24 +759,23 @@ lower_bound.control("an oracle", because="it knows the hidden arms beforehand", 
     kind="mechanism",
     source="recalled",
     assumes="Algorithm C with a complete class of 27, 18 and 9 functions, H = 3, radius 2 ln(2HT|F_h||F_{h+1}|/delta)",
-    tests=2,
+    tests=5,
 )
 @over(episodic_garnet.sweep(S=4, A=3, H=3, draws=2))
-def version_space(
-    mdp: EpisodicMDP, *, seed: int, every_episode: bool = False, reset: bool = True, runs: int = 40
-) -> Comparison:
+def version_space(mdp: EpisodicMDP, *, seed: int, every_episode: bool = False, runs: int = 40) -> Comparison:
     r"""In its general form too the algorithm keeps its critic for long, and lives by it.
 
-    After T = 500, 2000 and 8000 episodes: no run has more switches than :math:`1 + SAH(1 + \log_2 T)`, the bound of form A (a few are made);
-    the exponent of the regret is below .8, and switching at every episode (with resets) costs more than twice as much.
+    After T = 500, 2000 and 8000 episodes: the mean number of switches is at most :math:`\frac12 \log_2 T` (it is 2 to 4; an exponent says
+    little about numbers so small); the exponent of the regret is below .8, and switching at every episode (with resets) costs more
+    than twice as much.
     """
     guesses = [episodic_garnet(S=mdp.states, A=mdp.actions, H=mdp.horizon, seed=int(s >> 33)) for s in run_seeds(seed, 7)]
     functions = complete_class(mdp, guesses)
     marks, seeds = np.array([500, 2000, 8000]), run_seeds(seed + 1, runs)
-    rare = version_space_actor_critic(mdp, functions, 8000, seeds, every_episode=every_episode, reset=reset, checkpoints=marks)
+    rare = version_space_actor_critic(mdp, functions, 8000, seeds, every_episode=every_episode, checkpoints=marks)
     often = version_space_actor_critic(mdp, functions, 8000, seeds, every_episode=True, checkpoints=marks)
     return all_of(
-        switches=at_most(rare.switches.max(axis=0), 1 + mdp.R.size * (1 + np.log2(marks))),
+        *(mean_at_most(rare.switches[:, i], np.log2(T) / 2, label=f"switches at T = {T}") for i, T in enumerate(marks)),
         regret=slope(marks, rare.pseudo_regret, between=(-0.05, 0.8)),
         less=less_on_average(2 * rare.pseudo_regret[:, -1], often.pseudo_regret[:, -1]),
     )

@@ -202,7 +202,9 @@ def hybrid_rates(
     )
 
 
-hybrid_rates.control("data that never takes the best arm", because="it is never tried either", covered=False)
+hybrid_rates.control(
+    "data that never takes the best arm", because="it is never tried either", covered=False, episodes=(500, 1000, 2000)
+)
 hybrid_rates.control("50 trajectories", because="some runs settle on wrong arms", fixed=50, share=0.0)
 
 
