@@ -1,4 +1,4 @@
-"""The command line: ``mdplab verify``, ``claims``, ``replay``, ``solve``, ``info``."""
+"""The command line: ``mdplab verify``, ``claims``, ``replay``, ``cite``, ``export``, ``new-paper``, ``solve``, ``info``."""
 
 from __future__ import annotations
 
@@ -178,6 +178,67 @@ def replay(
     typer.echo(f"  lhs {found.lhs:.12g}   rhs {found.rhs:.12g}   slack {found.slack:.3g}   comparisons {found.entries}")
     for test in found.tests:
         typer.echo(f"  {test.name}: [{test.low:.6g}, {test.high:.6g}] at level {test.level:.2g} from {test.samples} samples")
+
+
+LedgerFile = Annotated[Path, typer.Option("--ledger", help="the ledger that is cited")]
+
+
+@app.command(epilog="Example: mdplab cite nash-mp/kl-contraction")
+@_bad_input_exits_with_2
+def cite(
+    name: Annotated[str, typer.Argument(metavar="CLAIM|PAPER", help="a claim's id or a paper's key")],
+    ledger: LedgerFile = Path("ledger/ledger.json"),
+) -> None:
+    """Print BibTeX of the paper, and for each claim a line that pins its entry in the ledger."""
+    from theory.claims import citing
+    from theory.claims.ledger import read_json
+
+    book = read_json(ledger)
+    lines = citing.entries_of(book, name, ledger)
+    for entry in dict.fromkeys(map(citing.bibtex, lines)):
+        typer.echo(entry)
+    for line in lines:
+        typer.echo(f"% {citing.pin(book, line)}")
+
+
+@app.command(epilog="Example: mdplab export nash-mp/kl-contraction --latex --out appendix")
+@_bad_input_exits_with_2
+def export(
+    name: Annotated[str, typer.Argument(metavar="CLAIM|PAPER", help="a claim's id or a paper's key")],
+    ledger: LedgerFile = Path("ledger/ledger.json"),
+    latex: Annotated[bool, typer.Option("--latex/--json", help="a table for LaTeX, or the ledger's lines")] = True,
+    out: Annotated[Path | None, typer.Option(help="write each claim's figure to this folder, as TikZ and as PNG")] = None,
+) -> None:
+    """Print a table of the claims for an appendix, with the lines that pin them as comments; write their figures."""
+    from theory.claims import citing
+    from theory.claims.ledger import read_json
+
+    book = read_json(ledger)
+    lines = citing.entries_of(book, name, ledger)
+    typer.echo(citing.latex_table(lines) if latex else json.dumps(lines, indent=1, ensure_ascii=False))
+    for line in lines:
+        if latex:
+            typer.echo(f"% {citing.pin(book, line)}")
+        if out is not None:
+            written = citing.write_figure(line, out)
+            told = " and ".join(map(str, written)) or "none, there is nothing to plot"
+            typer.echo(f"% figure of {line['id']}: {told}", err=not latex)
+
+
+@app.command(name="new-paper", epilog="Example: mdplab new-paper my-theorem --title 'My theorem' && pytest my_checks/")
+@_bad_input_exits_with_2
+def new_paper(
+    key: Annotated[str, typer.Argument(help="begins the ids of the paper's claims, such as my-theorem")],
+    folder: Annotated[Path, typer.Option(help="where the file is written")] = Path("my_checks"),
+    title: Annotated[str, typer.Option(help="the paper's title")] = "A new paper",
+    authors: Annotated[str, typer.Option(help="family names, with commas between them")] = "A. Author",
+    theme: Annotated[str, typer.Option(help="the group of the ledger that it belongs to")] = "own",
+) -> None:
+    """Write a check file that runs, with one claim and its control, to begin with."""
+    from theory.claims.new_paper import write_new_paper
+
+    path = write_new_paper(key, folder, title=title, authors=authors, theme=theme)
+    typer.echo(f"{path} is written; run it: pytest {path} --ledger ledger.json")
 
 
 MODEL_HELP = "a Gymnasium id (FrozenLake-v1:map_name=8x8), a file (.npz, .tra, .prism), or garnet:S=1000,A=10,b=5,seed=0"

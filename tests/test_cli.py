@@ -299,6 +299,46 @@ def test_a_truncated_file_gets_one_sentence(tmp_path: Path) -> None:
         _one_sentence(_run("info", path), "model.npz")
 
 
+# --- cite, export, new-paper -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cited(toy_ledger: dict[str, Any], tmp_path: Path) -> Path:
+    """The file of a ledger of toys."""
+    path = tmp_path / "book.json"
+    path.write_text(json.dumps(toy_ledger), encoding="utf-8")
+    return path
+
+
+def test_cite_prints_the_paper_once_and_a_pin_for_each_claim(cited: Path, toy_ledger: dict[str, Any]) -> None:
+    said = _run("cite", "toy", "--ledger", cited).stdout
+    assert said.count("@misc{") == 1
+    assert said.count("% mdplab ") == sum(line["paper"] == "toy" for line in toy_ledger["claims"])
+
+
+def test_export_prints_a_table_and_writes_figures(cited: Path, tmp_path: Path) -> None:
+    said = _run("export", "toy/below", "--latex", "--ledger", cited, "--out", tmp_path / "appendix").stdout
+    assert said.startswith(r"\begin{tabular}")
+    assert "% figure of toy/below: " in said
+    assert {path.suffix for path in (tmp_path / "appendix").iterdir()} == {".tex", ".png"}
+
+
+def test_export_prints_json_alone(cited: Path, tmp_path: Path) -> None:
+    said = _run("export", "toy/below", "--json", "--ledger", cited, "--out", tmp_path / "appendix").stdout
+    assert [line["id"] for line in json.loads(said)] == ["toy/below"]
+
+
+@pytest.mark.parametrize("command", ["cite", "export"])
+def test_what_cannot_be_cited_is_told(command: str, cited: Path, tmp_path: Path) -> None:
+    _one_sentence(_run(command, "toy/nothing", "--ledger", cited), "toy/nothing")
+    _one_sentence(_run(command, "toy/below", "--ledger", tmp_path / "none.json"), "cannot be read")
+
+
+def test_new_paper_writes_a_file_once(tmp_path: Path) -> None:
+    assert "test_my_theorem.py is written" in _run("new-paper", "my-theorem", "--folder", tmp_path).stdout.replace("\n", "")
+    _one_sentence(_run("new-paper", "my-theorem", "--folder", tmp_path), "exists already")
+
+
 # --- help --------------------------------------------------------------------------------------------------------------
 
 EXAMPLES = {c.callback.__name__: str(c.epilog) for c in mdplab.cli.app.registered_commands if c.callback is not None}

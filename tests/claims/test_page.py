@@ -258,9 +258,17 @@ def test_ticks_lie_on_the_axis_and_are_few(low: float, high: float, log: bool) -
     assert len({label for _, label in ticks}) == len(ticks)
 
 
+def _curve(series: dict[str, Any]) -> str:
+    return plots.plot({"series": series, "measure": "ratio"})
+
+
+def _scatter(points: list[list[Any]], worst: tuple[float, float]) -> str:
+    return plots.plot({"points": points, "lhs": worst[0], "rhs": worst[1]})
+
+
 def test_a_curve_that_reaches_zero_breaks_on_a_logarithmic_axis() -> None:
     series = {"label": "k", "x": [1, 2, 3, 4, 5], "lhs": [1, 0.1, 0.0, 0.001, None], "rhs": [1, 0.5, 0.2, 0.1, "inf"]}
-    svg = plots.curve(series)
+    svg = _curve(series)
     left, _ = _paths(svg, "lhs")  # and the legend's
     assert left.count("M") == 2
     assert left.count("L") == 1
@@ -269,19 +277,19 @@ def test_a_curve_that_reaches_zero_breaks_on_a_logarithmic_axis() -> None:
 @pytest.mark.parametrize("values", [[0.0, 0.0], [-1.0, 5.0], [1e-310, 1e-5], [1e300, 1e-300], [3.0, 3.0], [5e-324, 1.0]])
 def test_curves_and_scatters_of_awkward_numbers(values: list[float]) -> None:
     series = {"label": "", "x": [0, 1], "lhs": values, "rhs": values[::-1]}
-    for svg in (plots.curve(series), plots.scatter([[values[0], 1.0], [values[1], 2.0]], (values[0], 1.0))):
+    for svg in (_curve(series), _scatter([[values[0], 1.0], [values[1], 2.0]], (values[0], 1.0))):
         assert "nan" not in svg
         ElementTree.fromstring(svg)
 
 
 def test_nothing_to_see_gives_no_plot() -> None:
-    assert plots.scatter([[1.0, 2.0], [1.0, 2.0]], (1.0, 2.0)) == ""
-    assert plots.scatter([["inf", 1.0], [0.0, 0.0]], (math.inf, 1.0)) == ""
-    assert plots.curve({"label": "", "x": [1], "lhs": [1], "rhs": [1]}) == ""
+    assert _scatter([[1.0, 2.0], [1.0, 2.0]], (1.0, 2.0)) == ""
+    assert _scatter([["inf", 1.0], [0.0, 0.0]], (math.inf, 1.0)) == ""
+    assert _curve({"label": "", "x": [1], "lhs": [1], "rhs": [1]}) == ""
 
 
 def test_what_violates_lies_above_the_diagonal() -> None:
-    svg = plots.scatter([[1.0, 2.0], [3.0, 1.0]], (3.0, 1.0))
+    svg = _scatter([[1.0, 2.0], [3.0, 1.0]], (3.0, 1.0))
     (dots,) = _paths(svg, "dots")
     below, above = [(float(x), float(y)) for x, y in re.findall(r"M([\d.]+) ([\d.]+)h0", dots)]
     (x0, y0), (x1, y1) = (float(v) for v in (plots.LEFT, plots.HEIGHT - plots.BOTTOM)), (plots.WIDTH - plots.RIGHT, plots.TOP)

@@ -93,27 +93,72 @@ def _even_in_logarithm(x: Sequence[float]) -> bool:
     return len(x) > 3 and min(x) > 0 and (x[-1] - x[-2]) > 3 * (x[1] - x[0])
 
 
-def plot(line: Mapping[str, Any]) -> Markup:
-    """The plot of a ledger line: its curve, or both sides on all instances; empty where there is nothing to see."""
-    if line.get("series"):
-        drawn = curve(line["series"], fitted=line["measure"] == "slope")
-        if drawn:
-            return drawn
-    return scatter(line.get("points") or [], worst=(real(line["lhs"]), real(line["rhs"])))
+@dataclass(frozen=True)
+class Curves:
+    """Both sides against x: rows (x, left, right), which axes read better on a logarithmic scale, and the names of the sides."""
+
+    rows: tuple[tuple[float, float, float], ...]
+    log_x: bool
+    log_y: bool
+    names: tuple[str, str]
+    label: str
 
 
-def curve(series: Mapping[str, Any], *, fitted: bool = False) -> Markup:
+@dataclass(frozen=True)
+class Scatter:
+    """Both sides on every instance: pairs (left, right), and whether the axes read better on a logarithmic scale."""
+
+    pairs: tuple[tuple[float, float], ...]
+    log: bool
+
+
+def picture(line: Mapping[str, Any]) -> Curves | Scatter | None:
+    """What the plot of a ledger line shows: its curve, or both sides on all instances; None where there is nothing to see."""
+    drawn = curves(line["series"], fitted=line["measure"] == "slope") if line.get("series") else None
+    return drawn or pairs_of(line.get("points") or [])
+
+
+def curves(series: Mapping[str, Any], *, fitted: bool = False) -> Curves | None:
     """Left and right side against x; ``fitted`` says that the right side is a power law fitted to the left one."""
-    rows = [tuple(map(real, row)) for row in zip(series["x"], series["lhs"], series["rhs"])]
+    rows = [(real(x), real(a), real(b)) for x, a, b in zip(series["x"], series["lhs"], series["rhs"])]
     rows = [row for row in rows if math.isfinite(row[0])]
     x = [row[0] for row in rows]
     y = [v for row in rows for v in row[1:] if math.isfinite(v)]
     if len(set(x)) < 2 or not y:
-        return Markup("")
+        return None
     log_y = (fitted and min(y) > 0) or _prefers_log(y)
-    across = _axis(x, _even_in_logarithm(x) or (fitted and min(x) > 0), LEFT, WIDTH - RIGHT)
-    up = _axis([v for v in y if v > 0] if log_y else y, log_y, HEIGHT - BOTTOM, TOP + 14)  # below the legend
+    log_x = _even_in_logarithm(x) or (fitted and min(x) > 0)
     names = ("mean curve", "fitted power law") if fitted else ("left side", "right side")
+    return Curves(tuple(rows), log_x, log_y, names, str(series["label"]))
+
+
+def pairs_of(points: Sequence[Sequence[float | str | None]]) -> Scatter | None:
+    """Left and right side of every instance. 0 against 0 says nothing and is left out."""
+    pairs = [(real(a), real(b)) for a, b in points]
+    pairs = [p for p in pairs if math.isfinite(p[0]) and math.isfinite(p[1]) and p != (0.0, 0.0)]
+    if len(set(pairs)) < 2:
+        return None
+    both = [p for p in pairs if min(p) > 0]
+    log = 2 * len(both) >= len(pairs) and _prefers_log([v for p in both for v in p])
+    return Scatter(tuple(pairs), log)
+
+
+def plot(line: Mapping[str, Any]) -> Markup:
+    """The plot of a ledger line as SVG; empty where there is nothing to see."""
+    match picture(line):
+        case Curves() as drawn:
+            return _curve_svg(drawn)
+        case Scatter() as drawn:
+            return _scatter_svg(drawn, worst=(real(line["lhs"]), real(line["rhs"])))
+        case _:
+            return Markup("")
+
+
+def _curve_svg(drawn: Curves) -> Markup:
+    rows, log_y = drawn.rows, drawn.log_y
+    y = [v for row in rows for v in row[1:] if math.isfinite(v)]
+    across = _axis([row[0] for row in rows], drawn.log_x, LEFT, WIDTH - RIGHT)
+    up = _axis([v for v in y if v > 0] if log_y else y, log_y, HEIGHT - BOTTOM, TOP + 14)  # below the legend
     body = [_frame(across, up, "", "")]
     for kind, column in (("rhs", 2), ("lhs", 1)):
         points = [
@@ -122,24 +167,15 @@ def curve(series: Mapping[str, Any], *, fitted: bool = False) -> Markup:
         body.append(f'<path class="{kind}" d="{_polyline(points)}"/>')
         if kind == "lhs" and len(rows) <= 40:
             body.append(f'<path class="dots" d="{_dots(p for p in points if p)}"/>')
-    body.append(_legend(names))
-    body.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, str(series["label"]), "label", "middle"))
-    return _svg(HEIGHT, f"{names[0]} and {names[1]} {series['label']}".rstrip(), body)
+    body.append(_legend(drawn.names))
+    body.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, drawn.label, "label", "middle"))
+    return _svg(HEIGHT, f"{drawn.names[0]} and {drawn.names[1]} {drawn.label}".rstrip(), body)
 
 
-def scatter(points: Sequence[Sequence[float | str | None]], worst: tuple[float, float]) -> Markup:
-    """Left against right side of every instance; what is above the diagonal violates the statement.
-
-    0 against 0 says nothing and is left out; on logarithmic axes other values that are not positive lie on the edge.
-    """
-    pairs = [(real(a), real(b)) for a, b in points]
-    pairs = [p for p in pairs if math.isfinite(p[0]) and math.isfinite(p[1]) and p != (0.0, 0.0)]
-    if len(set(pairs)) < 2:
-        return Markup("")
-    values = [v for p in pairs for v in p]
-    both = [p for p in pairs if min(p) > 0]
-    log = 2 * len(both) >= len(pairs) and _prefers_log([v for p in both for v in p])
-    shown = [v for p in both for v in p] if log else values
+def _scatter_svg(drawn: Scatter, worst: tuple[float, float]) -> Markup:
+    """What is above the diagonal violates the statement; on logarithmic axes values that are not positive lie on the edge."""
+    pairs, log = drawn.pairs, drawn.log
+    shown = [v for p in pairs if min(p) > 0 for v in p] if log else [v for p in pairs for v in p]
     across, up = _axis(shown, log, LEFT, WIDTH - RIGHT), _axis(shown, log, HEIGHT - BOTTOM, TOP)
     x0, x1, y0, y1 = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, TOP
     body = [
