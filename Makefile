@@ -3,7 +3,6 @@ PYTHON ?= python3
 JOBS ?= auto
 PROFILE ?= quick
 SEED ?= 0
-EXTRAS = test,notebooks,storm,peers,dev
 BIN = .venv/bin
 STAMP = .venv/installed-for-pyproject
 
@@ -18,7 +17,7 @@ help:  ## list the targets
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
-	@for extra in notebooks storm peers; do \
+	@for extra in notebooks storm peers cluster; do \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$extra]" \
 	    || echo "note: the optional extra '$$extra' could not be installed; what needs it will be skipped"; \
 	done

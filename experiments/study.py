@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import re
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from joblib import Parallel, delayed, parallel_config
 from numpy.typing import ArrayLike, NDArray
 
 from experiments.measuring import (
@@ -39,8 +41,13 @@ from experiments.measuring import (
     write_point,
 )
 from experiments.pieces import InFolder, InMemory, Piece, alone, missing
-from theory.errors import InputError
+from theory.errors import InputError, Unavailable
 from theory.progress import meter
+
+SCHEDULER_SECONDS = 30  # that a cluster's scheduler may take to answer
+
+
+Backend = Literal["loky", "dask"]
 
 
 class StudyError(RuntimeError):
@@ -130,6 +137,8 @@ def run_study(
     folder: Path | str | None = None,
     *,
     workers: int = 1,
+    backend: Backend = "loky",
+    scheduler: str | None = None,
     progress: bool = False,
     restart: bool = False,
     mix_versions: bool = False,
@@ -140,8 +149,9 @@ def run_study(
     the table to ``table.parquet`` there; a run that was killed goes on from the pieces and ends with the same bytes. A damaged
     piece is measured again, with a warning. ``code`` is the version of the sources that measured the row.
 
-    One worker is this process; more are processes of one thread each. ``progress`` shows a bar and the time left on standard
-    error.
+    One worker is this process; more are processes of one thread each. With the backend "dask" they belong to a cluster: the one
+    whose ``scheduler`` is at that address, or one of ``workers`` processes that is started here. There the work of a worker that
+    dies is done again by another. ``progress`` shows a bar and the time left on standard error.
 
     Raises :class:`InputError` if the folder cannot be written, is in use by another process, or holds the study with other
     points, seeds or measuring function, or by another code version. ``restart`` then forgets what is there; ``mix_versions``
@@ -150,6 +160,10 @@ def run_study(
     """
     if workers < 1:
         raise InputError(f"a study is run by at least one worker, not {workers}.")
+    if backend not in get_args(Backend):
+        raise InputError(f"a study is run by the backend {' or '.join(get_args(Backend))}, not {backend!r}.")
+    if scheduler is not None and backend != "dask":
+        raise InputError("a scheduler's address belongs to the backend 'dask'.")
     code = code_version(study.measure)
     where: AbstractContextManager[InMemory | InFolder] = nullcontext(InMemory())
     if folder is not None:
@@ -159,7 +173,9 @@ def run_study(
             _take_up(study, store, code, restart=restart, mix_versions=mix_versions)
         todo = missing(store.pieces, len(study.points), study.seeds.size, study.block)
         try:
-            failures = _measure_all(study, code, store, todo, workers, progress)
+            crew = nullcontext(workers) if backend == "loky" else _cluster(workers, scheduler, len(todo))
+            with crew as parallel:
+                failures = _measure_all(study, code, store, todo, parallel, progress)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"the study {study.name} was stopped; {store.kept()}.") from None
         except BrokenProcessPool as error:
@@ -213,7 +229,7 @@ def _take_up(study: Study, store: InFolder, code: str, *, restart: bool, mix_ver
 
 
 def _measure_all(
-    study: Study, code: str, store: InMemory | InFolder, todo: list[Piece], workers: int, progress: bool
+    study: Study, code: str, store: InMemory | InFolder, todo: list[Piece], workers: int | Parallel, progress: bool
 ) -> dict[Piece, Failure]:
     """Measure the pieces ``todo``, put them in ``store`` as they finish, and return those that failed."""
     failures: dict[Piece, Failure] = {}
@@ -237,19 +253,43 @@ def _measure_all(
     return failures
 
 
-def _measured(study: Study, code: str, todo: list[Piece], workers: int) -> Generator[tuple[Piece, pa.Table | Failure]]:
+def _measured(
+    study: Study, code: str, todo: list[Piece], workers: int | Parallel
+) -> Generator[tuple[Piece, pa.Table | Failure]]:
     """The pieces ``todo``, as they finish."""
     calls = ((piece, study.measure, study.points[piece.point], study.seeds[piece.first : piece.last], code) for piece in todo)
-    if workers == 1 or len(todo) == 1:
+    if isinstance(workers, int) and (workers == 1 or len(todo) == 1):
         for call in calls:
             yield _one(*call)
         return
-    from joblib import Parallel, delayed, parallel_config
+    if isinstance(workers, int):
+        with parallel_config(backend="loky", inner_max_num_threads=1):
+            workers = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+    yield from workers(delayed(_one)(*call) for call in calls)
 
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        yield from Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(
-            delayed(_one)(*call) for call in calls
-        )
+
+@contextmanager
+def _cluster(workers: int, scheduler: str | None, pieces: int) -> Iterator[Parallel | int]:
+    """A pool of a Dask cluster's workers: of the one at ``scheduler``, or of one that lives as long as this context."""
+    if pieces == 0:
+        yield 1
+        return
+    try:
+        import distributed
+    except ImportError:
+        raise Unavailable("the backend 'dask' needs the extra `cluster`: pip install 'mdplab[cluster]'.") from None
+    with ExitStack() as stack:
+        if scheduler is None:
+            local = distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.ERROR
+            )
+            scheduler = stack.enter_context(local).scheduler_address
+        try:
+            client = stack.enter_context(distributed.Client(scheduler, set_as_default=False, timeout=SCHEDULER_SECONDS))
+        except (OSError, ValueError) as error:
+            raise InputError(f"no Dask scheduler answers at {scheduler}: {error}.") from error
+        with parallel_config(backend="dask", client=client):
+            yield Parallel(n_jobs=-1, return_as="generator_unordered", batch_size=1)
 
 
 def _one(

@@ -241,6 +241,126 @@ def new_paper(
     typer.echo(f"{path} is written; run it: pytest {path} --ledger ledger.json")
 
 
+study = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Long sampled studies: run them, see how far they are, take the table."
+)
+app.add_typer(study, name="study")
+StudyName = Annotated[str, typer.Argument(metavar="NAME", help="a declared study; `mdplab study list` shows them")]
+StudyFolder = Annotated[Path, typer.Option(help="where studies are kept")]
+
+
+@study.command(name="list", epilog="Example: mdplab study list")
+@_bad_input_exits_with_2
+def list_studies() -> None:
+    """List the declared studies: what they measure, how many runs they make, what they cost."""
+    from experiments.declared import STUDIES
+
+    for name, known in STUDIES.items():
+        runs = known.make().runs
+        typer.echo(f"{name:22} {runs:7} runs, about {_duration(known.seconds)} on one core. {known.what}")
+
+
+@study.command(epilog="Example: mdplab study run ucb1-regret --workers 2")
+@_bad_input_exits_with_2
+def run(
+    name: StudyName,
+    folder: StudyFolder = Path("studies"),
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    backend: Annotated[str, typer.Option(help="loky (this machine) or dask (a cluster)")] = "loky",
+    scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler; a local cluster if left out")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="forget what is there")] = False,
+    mix_versions: Annotated[bool, typer.Option("--mix-versions", help="go on with other code")] = False,
+) -> None:
+    """Run a study, or what is missing of it, and write its table; a killed run goes on where it was."""
+    from experiments.declared import declared
+    from experiments.study import StudyError, run_study
+
+    known = declared(name)
+    typer.echo(f"{name}: about {_duration(known.seconds / workers)} for all of it on {workers} core(s).", err=True)
+    try:
+        table = run_study(
+            known.make(), folder, workers=workers, backend=backend, scheduler=scheduler, progress=True,  # type: ignore[arg-type]
+            restart=restart, mix_versions=mix_versions,
+        )  # fmt: skip
+    except StudyError as error:
+        typer.echo(f"mdplab: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt as stop:
+        typer.echo(f"\nmdplab: {stop or 'stopped.'}", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{folder / name / 'table.parquet'}: {len(table)} rows")
+
+
+@study.command(epilog="Example: mdplab study resume ucb1-regret")
+@_bad_input_exits_with_2
+def resume(
+    name: StudyName,
+    folder: StudyFolder = Path("studies"),
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+) -> None:
+    """Go on with a study that was begun; a sentence if there is nothing to go on with."""
+    from experiments.declared import declared
+    from experiments.study import study_status
+
+    known = declared(name)
+    if study_status(known.make(), folder).done == 0:
+        raise InputError(f"nothing of the study {name} is kept in {folder}; `mdplab study run {name}` begins it.")
+    run(name, folder, workers, "loky", None, False, False)
+
+
+@study.command(epilog="Example: mdplab study status ucb1-regret")
+@_bad_input_exits_with_2
+def status(name: StudyName, folder: StudyFolder = Path("studies")) -> None:
+    """Say how far a study is, what is left to do, and what is damaged."""
+    from experiments.declared import declared
+    from experiments.study import study_status
+
+    known = declared(name)
+    found = study_status(known.make(), folder)
+    left = known.seconds * (1 - found.done / found.runs)
+    typer.echo(f"{name}: {found.done} of {found.runs} runs are kept; about {_duration(left)} of one core are left.")
+    for path in found.damaged:
+        typer.echo(f"damaged: {path} (it is measured again)")
+    if found.refusal is not None:
+        raise InputError(found.refusal)
+
+
+@study.command(name="export", epilog="Example: mdplab study export ucb1-regret ucb1.csv")
+@_bad_input_exits_with_2
+def export_study(
+    name: StudyName,
+    path: Annotated[Path, typer.Argument(help="a file .csv or .parquet")],
+    folder: StudyFolder = Path("studies"),
+) -> None:
+    """Write the table of a finished study to a file."""
+    from experiments.declared import declared
+    from experiments.study import study_status
+
+    known = declared(name)
+    found = study_status(known.make(), folder)
+    if found.refusal is not None:
+        raise InputError(found.refusal)
+    source = folder / name / "table.parquet"
+    if found.done < found.runs or not source.exists():
+        raise InputError(f"the study {name} in {folder} is not finished: {found.done} of {found.runs} runs are kept.")
+    try:
+        if path.suffix == ".csv":
+            import pandas as pd
+
+            pd.read_parquet(source).to_csv(path, index=False)
+        elif path.suffix == ".parquet":
+            path.write_bytes(source.read_bytes())
+        else:
+            raise InputError(f"a table is exported to a file .csv or .parquet, not {path.name}.")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    typer.echo(f"{path} is written")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 MODEL_HELP = "a Gymnasium id (FrozenLake-v1:map_name=8x8), a file (.npz, .tra, .prism), or garnet:S=1000,A=10,b=5,seed=0"
 Model = Annotated[str, typer.Argument(help=MODEL_HELP)]
 Gamma = Annotated[float | None, typer.Option(help="discount; the model's own (0.99 where it has none) if left out")]
