@@ -39,7 +39,7 @@ format: $(STAMP)  ## let ruff rewrite what lint would complain of
 	$(BIN)/ruff format .
 
 figures: $(STAMP)  ## regenerate every figure into figures/out/
-	@set -e; for script in figures/[a-z]*.py; do echo $$script; $(BIN)/python $$script; done
+	$(BIN)/mdplab figures --all
 
 notebooks: $(STAMP)  ## execute every notebook
 	@set -e; for book in notebooks/*.ipynb; do echo $$book; \

@@ -241,6 +241,37 @@ def new_paper(
     typer.echo(f"{path} is written; run it: pytest {path} --ledger ledger.json")
 
 
+@app.command(epilog="Example: mdplab figures policy_cliff --out pictures")
+@_bad_input_exits_with_2
+def figures(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="what to draw; without names they are listed")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="draw every figure")] = False,
+    out: Annotated[Path, typer.Option(help="folder of the SVG and PNG files and the gallery")] = Path("figures/out"),
+    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+) -> None:
+    """List the figures, or draw some of them or all, with a gallery page."""
+    from mdplab import gallery
+
+    known = gallery.figures()
+    chosen = gallery.select(known, names or [])
+    if not names and not everything:
+        for figure in chosen:
+            typer.echo(f"{figure.name:28} {figure.headline}")
+        typer.echo(f"{len(chosen)} figures; name those to be drawn, or draw --all.")
+        return
+    began, count = time.perf_counter(), 0
+    try:
+        for figure in gallery.draw_all(chosen, out, jobs):
+            count += 1
+            typer.echo(f"[{count}/{len(chosen)}] {out / figure.name}.svg ({time.perf_counter() - began:.0f} s)")
+    except gallery.FigureError as error:
+        typer.echo(f"mdplab: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"gallery: {gallery.write_gallery(known, out)}")
+
+
 study = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Long sampled studies: run them, see how far they are, take the table."
 )

@@ -206,7 +206,7 @@ def kl_ball_ratio(reference: ArrayLike, radius: ArrayLike) -> Array:
     # in the logarithm of the ratio: the root lies between 0 and ln(1/p), and the divergence grows along the way
     low, high = np.zeros(p.shape), -np.log(coin)
     whole = high <= e
-    for _ in range(200):
+    for _ in range(64):  # from an interval of at most ln(1/5e-324) = 745 to the spacing of float64
         middle = (low + high) / 2
         q = np.minimum(coin * np.exp(middle), 1.0)
         divergence = kl(np.stack((q, 1 - q), axis=-1), np.stack((coin, 1 - coin), axis=-1))

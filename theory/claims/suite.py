@@ -14,7 +14,7 @@ from theory.claims.declaration import Claim, registered
 from theory.claims.engine import run_claim
 from theory.claims.families import PROFILES
 from theory.claims.ledger import Entry, entry, write_whole
-from theory.errors import InputError
+from theory.errors import InputError, nearest
 
 
 def discover(package: str) -> dict[str, Claim]:
@@ -44,7 +44,8 @@ def select(claims: dict[str, Claim], names: Sequence[str], theme: str | None = N
     for name in names:
         fitting = {k: c for k, c in claims.items() if name in (k, c.paper.key)}
         if not fitting:
-            raise InputError(f"there is no claim or paper {name!r}{_nearest(name, claims)}.")
+            known = {*claims, *(c.paper.key for c in claims.values())}
+            raise InputError(f"there is no claim or paper {name!r}{nearest(name, known)}.")
         chosen.update(fitting)
     if not names:
         chosen = dict(claims)
@@ -54,14 +55,6 @@ def select(claims: dict[str, Claim], names: Sequence[str], theme: str | None = N
             raise InputError(f"there is no theme {theme!r}; there are {', '.join(themes)}.")
         chosen = {k: c for k, c in chosen.items() if c.paper.theme == theme}
     return list(chosen.values())
-
-
-def _nearest(name: str, claims: dict[str, Claim]) -> str:
-    import difflib
-
-    known = sorted({*claims, *(c.paper.key for c in claims.values())})
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"; the nearest are {', '.join(close)}" if close else ""
 
 
 def fingerprint(packages: Sequence[str]) -> str:
