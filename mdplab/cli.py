@@ -272,6 +272,29 @@ def figures(
     typer.echo(f"gallery: {gallery.write_gallery(known, out)}")
 
 
+@app.command(epilog="Example: mdplab site public --no-notebooks")
+@_bad_input_exits_with_2
+def site(
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="folder of the site")],
+    ledger: LedgerFile = Path("ledger/ledger.json"),
+    drawn: Annotated[Path, typer.Option("--figures", help="folder of drawn figures; those in it are shown")] = Path(
+        "figures/out"
+    ),
+    notebooks: Annotated[bool, typer.Option(help="run the notebooks and show them")] = True,
+) -> None:
+    """Build a static site: the ledger, a page for each paper, figures, notebooks, guides and the reference."""
+    from mdplab.site import SiteError, build_site
+    from theory.claims.ledger import read_json
+
+    book = read_json(ledger)
+    try:
+        build_site(book, out, drawn=drawn, notebooks=notebooks)
+    except SiteError as error:
+        typer.echo(f"mdplab: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"site: {out / 'index.html'}")
+
+
 study = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Long sampled studies: run them, see how far they are, take the table."
 )

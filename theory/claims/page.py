@@ -6,9 +6,12 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from theory.claims.ledger import controls_text, effort_text, real, tightness_text, unexpected, write_whole
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 VERDICTS = ("holds", "refuted", "inconclusive", "unguarded", "skipped", "error")
 FINDINGS = ("refuted", "inconclusive")
@@ -41,43 +44,53 @@ def write_page(book: Mapping[str, Any], path: Path) -> None:
 
 def page(book: Mapping[str, Any]) -> str:
     """The text of the page; the same ledger gives the same text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from theory.claims.plots import overview
-    from theory.claims.typesetting import mathml
 
     claims: Sequence[Mapping[str, Any]] = book["claims"]
     ids = {line["id"] for line in claims}
-    environment = Environment(
+    themes = sorted({line["theme"] for line in claims})
+    views = {theme: [view_of(line, ids, book["profile"]) for line in claims if line["theme"] == theme] for theme in themes}
+    seen = [v for v in VERDICTS if any(line["verdict"] == v for line in claims)]
+    everything = [view for theme in themes for view in views[theme]]
+    text = (
+        templates()
+        .get_template(TEMPLATE)
+        .render(
+            book=book,
+            themes=views,
+            verdicts=seen,
+            counts={theme: {v: sum(c["verdict"] == v for c in views[theme]) for v in seen} for theme in themes},
+            papers=len({(line["paper"], line["title"]) for line in claims}),
+            unexpected=unexpected(claims),
+            alarms=[view for view in everything if not view["as_expected"]],
+            findings=[view for view in everything if view["as_expected"] and view["verdict"] in FINDINGS],
+            overview=overview(claims, TIGHT),
+            kinds=sorted({line["kind"] for line in claims}),
+            sources={source: SOURCES[source] for source in SOURCES if any(line["source"] == source for line in claims)},
+        )
+    )
+    return re.sub(r"\n\s*\n+", "\n", text)
+
+
+def templates() -> Environment:
+    """The templates beside this module, with the filters ``mathml`` and ``number``."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from theory.claims.typesetting import mathml
+
+    found = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["mathml"] = mathml
-    environment.filters["number"] = _number
-    themes = sorted({line["theme"] for line in claims})
-    views = {theme: [_view(line, ids, book["profile"]) for line in claims if line["theme"] == theme] for theme in themes}
-    seen = [v for v in VERDICTS if any(line["verdict"] == v for line in claims)]
-    everything = [view for theme in themes for view in views[theme]]
-    text = environment.get_template(TEMPLATE).render(
-        book=book,
-        themes=views,
-        verdicts=seen,
-        counts={theme: {v: sum(c["verdict"] == v for c in views[theme]) for v in seen} for theme in themes},
-        papers=len({(line["paper"], line["title"]) for line in claims}),
-        unexpected=unexpected(claims),
-        alarms=[view for view in everything if not view["as_expected"]],
-        findings=[view for view in everything if view["as_expected"] and view["verdict"] in FINDINGS],
-        overview=overview(claims, TIGHT),
-        kinds=sorted({line["kind"] for line in claims}),
-        sources={source: SOURCES[source] for source in SOURCES if any(line["source"] == source for line in claims)},
-    )
-    return re.sub(r"\n\s*\n+", "\n", text)
+    found.filters["mathml"] = mathml
+    found.filters["number"] = _number
+    return found
 
 
-def _view(line: Mapping[str, Any], ids: set[str], profile: str) -> dict[str, Any]:
+def view_of(line: Mapping[str, Any], ids: set[str], profile: str) -> dict[str, Any]:
     """A ledger line with what the template shows of it."""
     from theory.claims.plots import BOUNDS, interval, plot
     from theory.claims.table import complaint
