@@ -18,6 +18,7 @@ ALLOWED = {
     "figures": {"theory", "mdplab", "bandits", "games", "experiments"},
     "paper_checks": {"theory", "mdplab", "bandits", "games", "experiments"},
 }
+DOOR = Path("mdplab/cli.py")  # the command line opens every room but the checks, which it finds by name
 HOUSE = Path(__file__).parent.parent
 
 
@@ -35,7 +36,8 @@ def _imported(path: Path) -> set[str]:
 def test_imports_point_one_way(room: str) -> None:
     for path in (HOUSE / room).rglob("*.py"):
         ours = {name.split(".")[0] for name in _imported(path)} & set(ROOMS) - {room}
-        assert ours <= ALLOWED[room], f"{path.relative_to(HOUSE)} imports {ours - ALLOWED[room]}"
+        allowed = ALLOWED["paper_checks"] if path.relative_to(HOUSE) == DOOR else ALLOWED[room]
+        assert ours <= allowed, f"{path.relative_to(HOUSE)} imports {ours - allowed}"
 
 
 def test_kernels_are_called_only_from_their_own_package() -> None:

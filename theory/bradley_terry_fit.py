@@ -129,12 +129,15 @@ def _counts(values: ArrayLike, what: str) -> Array:
 
 
 def _require_connected(counts: Array) -> None:
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    if connected_components(csr_array(counts > 0), connection="strong")[0] == 1:
+        return
     import networkx as nx
 
     graph = nx.from_numpy_array((counts > 0).astype(int), create_using=nx.DiGraph)
     parts = nx.condensation(graph)
-    if parts.number_of_nodes() == 1:
-        return
     losers = next(part for part in parts if parts.out_degree(part) == 0)
     loser = min(parts.nodes[losers]["members"])
     other = min(item for item in range(counts.shape[0]) if item not in parts.nodes[losers]["members"])

@@ -49,7 +49,8 @@ def implicit_reward(log_policy: ArrayLike, log_reference: ArrayLike, beta: float
 
 
 def _exponents(log_reference: ArrayLike, reward: ArrayLike, beta: float) -> Array:
-    exponents = np.asarray(log_reference, dtype=float) + np.asarray(reward, dtype=float) / require_temperature(beta)
+    with np.errstate(over="ignore"):  # refused below
+        exponents = np.asarray(log_reference, dtype=float) + np.asarray(reward, dtype=float) / require_temperature(beta)
     bad = ~(exponents < np.inf)
     if bad.any():
         place = tuple(int(i) for i in np.argwhere(bad)[0])

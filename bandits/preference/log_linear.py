@@ -50,8 +50,8 @@ def fit_log_linear(
     """The minimiser of the module's objective for each of several data sets at once.
 
     ``differences`` (..., n, d): z of each pair. ``weights`` (..., n), at least 0: by default 1/n, the mean loss. ``loss``: the
-    logistic loss unless another smooth one of :mod:`theory.pair_losses` is given. ``ridge`` is lambda >= 0, one number or (...) one a
-    data set, ``centre`` (..., d) its centre c (0 by default). Without a ridge the differences must span all directions.
+    logistic loss unless another smooth one of :mod:`theory.pair_losses` is given. ``ridge`` is lambda >= 0, one number or one for
+    each data set (...), ``centre`` (..., d) its centre c (0 by default). Without a ridge the differences must span all directions.
     """
     z = np.asarray(differences, dtype=float)
     if z.ndim < 2 or 0 in z.shape or not np.isfinite(z).all():
@@ -62,7 +62,8 @@ def fit_log_linear(
         raise InputError("the weights of pairs are finite and at least 0.")
     penalty = np.asarray(ridge, dtype=float)[..., None]
     if not ((penalty >= 0) & np.isfinite(penalty)).all():
-        raise InputError(f"the ridge is at least 0 and finite, not {ridge}.")
+        wrong = float(penalty[~((penalty >= 0) & np.isfinite(penalty))][0])
+        raise InputError(f"the ridge is at least 0 and finite, not {wrong}.")
     pair = logistic() if loss is None else loss
     start = np.zeros(d) if centre is None else np.asarray(centre, dtype=float)
     theta = np.broadcast_to(start, (*z.shape[:-2], d)).copy()

@@ -12,9 +12,12 @@ from theory.coverage import (
     bellman_rank,
     elliptical_potential,
     eluder_sequence,
+    kl_ball_ratio,
+    largest_ratio,
     single_policy_concentrability,
     trajectory_kl,
 )
+from theory.divergences import kl
 from theory.errors import InputError
 
 laws = arrays(np.float64, (2, 5), elements=st.floats(0.01, 1.0)).map(lambda x: x / x.sum(axis=1, keepdims=True))
@@ -100,9 +103,74 @@ def test_sequence_is_independent(seed: int, epsilon: float) -> None:
         assert ((spent <= epsilon) & (np.abs(matrix[:, order[k]]) > epsilon)).any()
 
 
+@given(laws)
+def test_largest_ratio_is_the_coefficient_of_one_step(pair: np.ndarray) -> None:
+    mu, d = pair
+    assert largest_ratio(np.log(d), np.log(mu)) == pytest.approx(single_policy_concentrability(mu[None], d[None], "max"))
+    assert largest_ratio(np.log(mu), np.log(mu)) == 1.0
+
+
+def test_largest_ratio_beyond_the_support() -> None:
+    with np.errstate(divide="ignore"):
+        policies, reference = np.log([[0.5, 0.5, 0.0], [0.5, 0.0, 0.5]]), np.log([0.25, 0.75, 0.0])
+    np.testing.assert_array_equal(largest_ratio(policies, reference), [2.0, np.inf])
+
+
+@settings(max_examples=40, deadline=None)
+@given(laws, st.sampled_from([1e-4, 0.01, 0.3, 1.0, 5.0]), st.integers(0, 1000))
+def test_no_policy_of_the_ball_exceeds_its_ratio(pair: np.ndarray, radius: float, seed: int) -> None:
+    """Random policies, moved along a segment to the boundary; and the mixture with a point mass attains the ratio."""
+    mu = pair[0]
+    ends = np.concatenate((np.eye(5), np.random.default_rng(seed).dirichlet(np.full(5, 0.3), 60), pair[1:]))
+    low, high = np.zeros(len(ends)), np.ones(len(ends))
+    for _ in range(60):
+        middle = (low + high) / 2
+        inside = kl(mu + middle[:, None] * (ends - mu), mu) <= radius
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    ratios = (mu + high[:, None] * (ends - mu)) / mu
+    largest = kl_ball_ratio(mu, radius)
+    assert (ratios <= largest * (1 + 1e-8)).all()
+    np.testing.assert_allclose(np.diag(ratios), largest, rtol=1e-7)
+    assert largest.max() == largest[np.argmin(mu)]
+
+
+def test_ball_ratio_in_closed_form() -> None:
+    assert kl_ball_ratio(0.5, np.log(2)) == pytest.approx(2.0)
+    assert kl_ball_ratio(1e-3, 10.0) == pytest.approx(1000.0)  # the ball holds the point mass
+    assert kl_ball_ratio(0.3, 0.0) == pytest.approx(1.0)
+    np.testing.assert_array_equal(kl_ball_ratio([0.0, 1.0], 3.0), 1.0)
+    q = 0.7  # of a coin that should have shown 0.2: the root of its own divergence
+    assert kl_ball_ratio(0.2, kl([q, 1 - q], [0.2, 0.8])) == pytest.approx(q / 0.2)
+    small = 1e-9  # near the reference: (q - p)^2 / 2 p (1 - p) = e
+    assert kl_ball_ratio(0.2, small) - 1 == pytest.approx(np.sqrt(2 * small * 0.2 * 0.8) / 0.2, rel=1e-4)
+
+
+def test_ball_ratio_of_rare_responses() -> None:
+    """e / (p ln(1/p)), from above, with an error of the order ln ln(1/p) / ln(1/p)."""
+    p = 10.0 ** -np.array([10, 30, 100, 300])
+    log = np.log(1 / p)
+    for radius in (0.1, 1.0):
+        scaled = kl_ball_ratio(p, radius) * p * log / radius
+        assert (scaled >= 1).all()
+        assert (scaled <= log / (log - 1 - np.log(log / radius))).all()
+        assert (np.diff(scaled) < 0).all()
+        assert scaled[-1] < 1.02
+    assert kl_ball_ratio(1e-8, 1.0) == pytest.approx(6.8e6, rel=0.01)
+
+
+@given(st.floats(1e-300, 0.999), st.floats(0, 20), st.floats(0, 20))
+def test_larger_balls_have_larger_ratios(p: float, first: float, second: float) -> None:
+    small, large = (kl_ball_ratio(p, e) for e in sorted((first, second)))
+    assert 1 <= small <= large <= 1 / p * (1 + 1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
+        (lambda: kl_ball_ratio([0.5, 1.5], 1.0), "probabilities in"),
+        (lambda: kl_ball_ratio(np.nan, 1.0), "probabilities in"),
+        (lambda: kl_ball_ratio(0.5, -1.0), "radius of at least 0"),
+        (lambda: kl_ball_ratio(0.5, np.nan), "radius of at least 0"),
         (lambda: single_policy_concentrability(np.ones((1, 2)), np.full((1, 2), 0.5)), "data occupancy"),
         (lambda: single_policy_concentrability(np.full((1, 2), 0.5), [[-1.0, 2.0]]), "target occupancy"),
         (lambda: single_policy_concentrability([0.5, 0.5], [0.5, 0.5]), "same shape"),
