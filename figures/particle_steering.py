@@ -48,13 +48,13 @@ def main() -> None:
     error.legend(fontsize=9, loc="lower left")
 
     steps = np.arange(1, 16)
-    for colour, potential, name in zip(_style.COLOURS, ("none", "difference"), ("none", "difference")):
+    for colour, potential in zip(_style.COLOURS, POTENTIALS[:2]):
         needed = []
         for T in steps:
             tosses = counting_chain(T=int(T), p=0.3)
-            variance = asymptotic_variance(tosses, potential, STRENGTH)  # type: ignore[arg-type]
+            variance = asymptotic_variance(tosses, potential, STRENGTH)
             needed.append(100 * float(variance) * np.exp(-2 * log_normaliser(tosses, STRENGTH)))
-        cost.plot(steps, needed, color=colour, marker=MARKERS[potential], mfc="none", label=name)
+        cost.plot(steps, needed, color=colour, marker=MARKERS[potential], mfc="none", label=potential)
     cost.set(yscale="log", xlabel="steps T", ylabel="particles", title="for Z to 10%, reward earned bit by bit")
     cost.legend()
     for path in _style.save(figure, "particle_steering"):
