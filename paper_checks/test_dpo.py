@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax
 
 from bandits.preference.comparisons import independent_pairs, labelled, sample_counts
-from bandits.preference.dpo import dpo_gradient, fit_dpo, fit_in_box, fit_ipo
+from bandits.preference.dpo import dpo_gradient, fit_anchored, fit_dpo, fit_ipo
 from bandits.preference.families import kl_bandit, random_kl_bandit
 from bandits.preference.kl_bandit import KLBandit, average, kl_gap, kl_objective
 from theory.bradley_terry_fit import fit_bradley_terry
@@ -353,8 +353,8 @@ def deterministic_preference(
     -(K - 1), and is -1 for two responses.
     """
     law = _always_wins(K, seed, flip)
-    dpo = fit_in_box(law, logistic(), beta * bound)
-    ipo_box = fit_in_box(law, squared(1 / (2 * beta)), bound)
+    dpo = fit_anchored(law, logistic(), beta * bound)
+    ipo_box = fit_anchored(law, squared(1 / (2 * beta)), bound)
     free = fit_ipo(np.full(K, -np.log(K)), law, beta)
     expected = bound if ipo_at_bound else min(bound, 1 / (2 * beta))
     parts = {
@@ -392,7 +392,7 @@ def noise_restores_beta(
     :math:`\pm 1/(2\beta)`.
     """
     law = _always_wins(2, seed, flip)
-    dpo, ipo = fit_in_box(law, logistic(), beta * bound), fit_in_box(law, squared(1 / (2 * beta)), bound)
+    dpo, ipo = fit_anchored(law, logistic(), beta * bound), fit_anchored(law, squared(1 / (2 * beta)), bound)
     log_odds = np.log((1 - flip) / flip) if odds else np.log(1 / flip)
     return all_of(
         dpo=equal(-dpo.scores[1] / beta, min(bound, log_odds / beta), tolerance=1e-8, scale=1 / beta),

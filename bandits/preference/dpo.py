@@ -43,8 +43,8 @@ class DPOFit:
 
 
 @dataclass(frozen=True, eq=False)
-class BoxFit:
-    """Minimisers ``scores`` (K,) in a box, and the largest ``residual`` of the conditions of optimality there, in [0, 1].
+class AnchoredFit:
+    """Minimisers ``scores`` (K,) of bounded size, one of which is 0, and the largest ``residual`` of the conditions of optimality there, in [0, 1].
 
     The residual of a score is its derivative (only the part that points into the box, at an end) over the sum of the absolute values
     of the terms that the derivative adds up. By convexity a residual of 0 proves the minimum.
@@ -104,7 +104,7 @@ def fit_ipo(log_reference: ArrayLike, weights: ArrayLike, tau: float) -> Array:
     return log_tilt(reference, ratios, 1.0)
 
 
-def fit_in_box(weights: ArrayLike, loss: PairLoss, bound: float, *, anchor: int = 0) -> BoxFit:
+def fit_anchored(weights: ArrayLike, loss: PairLoss, bound: float, *, anchor: int = 0) -> AnchoredFit:
     r"""The scores s with :math:`s_{\text{anchor}} = 0` and :math:`|s_j| \le` ``bound`` that minimise :math:`\sum_{ij} w_{ij}\,\ell(s_i - s_j)`.
 
     ``weights`` (K, K), at least 0, and a smooth convex ``loss`` with :math:`|\ell'''| \le \ell''` (the logistic one and its mixtures, and
@@ -149,7 +149,7 @@ def fit_in_box(weights: ArrayLike, loss: PairLoss, bound: float, *, anchor: int 
             break
         moved = scores + np.log1p(length) / length * direction
         scores = np.where(np.abs(moved) >= bound * (1 - 4 * EPS), np.copysign(bound, moved), moved)
-    return BoxFit(best, residual)
+    return AnchoredFit(best, residual)
 
 
 def _derivatives(scores: Array, w: Array, loss: PairLoss) -> tuple[Array, Array, Array]:

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from bandits.preference.comparisons import independent_pairs
-from bandits.preference.dpo import dpo_gradient, fit_dpo, fit_in_box, fit_ipo
+from bandits.preference.dpo import dpo_gradient, fit_anchored, fit_dpo, fit_ipo
 from theory.errors import InputError
 from theory.pair_losses import conservative, expected_pair_loss, ipo, logistic, robust, squared
 from theory.tilts import implicit_reward
@@ -100,7 +100,7 @@ def test_fits_in_a_box_against_a_generic_optimiser(seed, K, bound, name):
     weights = wins / wins.sum()
     loss = {"logistic": logistic(), "squared": squared(2.0), "robust": robust(0.1)}[name]
     anchor = int(rng.integers(K))
-    fit = fit_in_box(weights, loss, bound, anchor=anchor)
+    fit = fit_anchored(weights, loss, bound, anchor=anchor)
     assert fit.residual <= 1e-9
     assert fit.scores[anchor] == 0
     assert np.abs(fit.scores).max() <= bound
@@ -117,18 +117,18 @@ def test_fits_in_a_box_against_a_generic_optimiser(seed, K, bound, name):
 
 def test_a_wide_box_changes_nothing():
     wins, reference, _ = drawn(7, 4)
-    fit = fit_in_box(wins, logistic(), 50.0, anchor=2)
+    fit = fit_anchored(wins, logistic(), 50.0, anchor=2)
     reward = fit_dpo(reference, wins, 1.0).reward
     np.testing.assert_allclose(fit.scores, reward - reward[2], rtol=0, atol=1e-10)
     ratios = fit_ipo(np.full(4, -np.log(4)), wins, 0.5)
-    np.testing.assert_allclose(fit_in_box(wins, ipo(0.5), 50.0).scores, ratios - ratios[0], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(fit_anchored(wins, ipo(0.5), 50.0).scores, ratios - ratios[0], rtol=0, atol=1e-10)
 
 
 def test_scores_run_to_the_end_of_the_box_where_nothing_holds_them():
     wins = np.array([[0.0, 1.0], [0.0, 0.0]])
     for bound in (0.5, 20.0, 150.0):
-        assert fit_in_box(wins, logistic(), bound).scores[1] == -bound
-        assert fit_in_box(wins, squared(1.0), bound).scores[1] == -min(bound, 1.0)
+        assert fit_anchored(wins, logistic(), bound).scores[1] == -bound
+        assert fit_anchored(wins, squared(1.0), bound).scores[1] == -min(bound, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_scores_run_to_the_end_of_the_box_where_nothing_holds_them():
         (lambda: fit_ipo(np.log([0.5, 0.5]), [[0, 1], [1, 0]], -1.0), "temperature"),
         (lambda: fit_ipo(np.log([0.5, 0.5]), [[0, -1], [1, 0]], 1.0), "at least 0"),
         (lambda: fit_ipo(np.log([0.5, 0.5]), np.zeros((2, 2)), 1.0), "no chain of comparisons .* response 1"),
-        (lambda: fit_in_box([[0, 1], [1, 0]], logistic(), 0.0), "not 0.0"),
-        (lambda: fit_in_box([[0, 1], [1, 0]], logistic(), 1.0, anchor=2), "not 2"),
-        (lambda: fit_in_box([[0, -1], [1, 0]], logistic(), 1.0), r"entry \(0, 1\)"),
-        (lambda: fit_in_box(np.zeros((2, 2)), logistic(), 1.0), "no chain of comparisons"),
+        (lambda: fit_anchored([[0, 1], [1, 0]], logistic(), 0.0), "not 0.0"),
+        (lambda: fit_anchored([[0, 1], [1, 0]], logistic(), 1.0, anchor=2), "not 2"),
+        (lambda: fit_anchored([[0, -1], [1, 0]], logistic(), 1.0), r"entry \(0, 1\)"),
+        (lambda: fit_anchored(np.zeros((2, 2)), logistic(), 1.0), "no chain of comparisons"),
     ],
 )
 def test_bad_input_is_refused_with_one_sentence(call, sentence):
