@@ -10,6 +10,7 @@ pi*_lambda and V*_lambda are the regularised optimum and its value. Rewards are 
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -469,7 +470,7 @@ def bc_kl_high_probability(
     if bound == "the mean":
         limit = expected_cloning_divergence(np.eye(A)[best.policy], visits, N)
     else:
-        limit = np.e / (np.e - 1) * (1 + np.log(S * H / delta)) * S * H * (A - 1) / N
+        limit = math.e / (math.e - 1) * (1 + np.log(S * H / delta)) * S * H * (A - 1) / N
     return violation_rate(divergence > limit, delta)
 
 
@@ -938,7 +939,7 @@ def tradeoff_quadratic(
     (`demoreg/multiplicative`).
     """
     epsilon = 3 * contexts * temperature / (demonstrations + 1)
-    enough = 1 / (4 * np.log(3 * np.e) * temperature**2)
+    enough = 1 / (4 * np.log(3 * math.e) * temperature**2)
     samples = int(np.ceil(fewer * enough * (demonstrations + 1) ** (2 - power)))
     return at_most(_worst_contextual_loss(contexts, demonstrations, samples, temperature, temperature / 10), epsilon)
 
@@ -975,7 +976,7 @@ def product_rate(
     """
     temperature = hotter / np.sqrt(2 * samples)
     worst = _worst_contextual_loss(contexts, demonstrations, samples, temperature, temperature / 10)
-    return at_most(worst, factor * contexts / ((demonstrations + 1) ** power * np.sqrt(2 * np.e * samples)))
+    return at_most(worst, factor * contexts / ((demonstrations + 1) ** power * np.sqrt(2 * math.e * samples)))
 
 
 product_rate.control("five per cent less", because="many demonstrations and samples attain the constant", factor=0.95)

@@ -7,6 +7,7 @@ for the highest score, places weighted by 1/D(tau) = 1/ln(1 + tau), and
 """
 
 import itertools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,7 +194,7 @@ def dcg_bound(
 
 dcg_bound.control("half of each weight", because="two exchanged neighbours attain the bound", share=0.5)
 dcg_bound.control("5 % less", because="two exchanged neighbours attain the bound", share=0.95)
-dcg_bound.control("the natural logarithm", because="scores that nearly tie have the loss ln 2 < 1", base=float(np.e))
+dcg_bound.control("the natural logarithm", because="scores that nearly tie have the loss ln 2 < 1", base=math.e)
 dcg_bound.control("only pairs of neighbours", because="a response may be several places off", nearest=1)
 dcg_bound.control(
     "a discount that rises once",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -322,7 +323,7 @@ def bc_missing_mass(
     largest = factor * total * S * np.exp(N * np.log(N / (N + 1)) - np.log(N + 1))
     return all_of(
         sharp=at_most(loss, largest, slack=slack),
-        simple=at_most(loss, factor * total * S / (np.e * N**power), slack=slack),
+        simple=at_most(loss, factor * total * S / (math.e * N**power), slack=slack),
     )
 
 
