@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -161,8 +162,12 @@ def _write_figures(drawn: Path, folder: Path) -> bool:
 
 
 def _write_notebooks(source: Path, folder: Path) -> list[str]:
-    """The notebooks as they come out when they are run; their pages."""
+    """The notebooks as they come out when they are run, with pictures in place of sliders; their pages."""
     folder.mkdir()
+    still = folder.parent.parent / "still"
+    still.mkdir()
+    (still / "ipywidgets.py").write_text("raise ImportError('no sliders on a page')", encoding="utf-8")
+    places = os.pathsep.join(filter(None, (str(still), os.environ.get("PYTHONPATH"))))
     found = []
     for book in sorted(source.glob("*.ipynb")):
         done = subprocess.run(
@@ -170,6 +175,7 @@ def _write_notebooks(source: Path, folder: Path) -> list[str]:
             capture_output=True,
             text=True,
             check=False,
+            env={**os.environ, "PYTHONPATH": places},
         )
         if done.returncode:
             raise SiteError(f"the notebook {book.name} failed: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}")
