@@ -299,7 +299,7 @@ bellman_eluder.control("functions that are not linear", because="their residuals
 # -- compiled runs ----------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=6)  # a claim and its controls look at the same runs
+@functools.lru_cache(maxsize=16)  # a claim and its controls look at the same runs
 def _contexts(episodes: tuple[int, ...], seed: int, runs: int, **switches: object) -> pd.DataFrame:
     return run_study(contexts_study(episodes, seed=seed, runs=runs, **switches))  # type: ignore[arg-type]
 
@@ -376,7 +376,11 @@ regret_exponent.control(
     episodes=FEW,
 )
 regret_exponent.control(
-    "a fixed gap", because="once the arms are told apart the regret is logarithmic", gap=0.35, multiples=(1.0,)
+    "a fixed gap",
+    because="once the arms are told apart the regret is logarithmic",
+    gap=0.35,
+    multiples=(1.0,),
+    episodes=(4000, 16_000, 32_000),
 )
 regret_exponent.control("no optimism", because="on the lock greedy learners stay with the bait", scale=0.0, lock=True)
 regret_exponent.control("twice the lower bound", because="the learner's constant is larger", ceiling=2.0)
@@ -454,7 +458,7 @@ def tracking_polylog(*, seed: int, episodes: tuple[int, ...] = LONG, runs: int =
     )
 
 
-tracking_polylog.control("the vanishing step", because="its lag grows like the root of T", vanishing=True)
+tracking_polylog.control("the vanishing step", because="its lag grows like the root of T", vanishing=True, episodes=FEW)
 
 
 @claim(

@@ -177,7 +177,7 @@ def _contexts(episodes: tuple[int, ...], seed: int, runs: int, **switches: objec
 def hybrid_rates(
     *,
     seed: int,
-    episodes: tuple[int, ...] = by_profile(quick=(1000, 4000, 16_000), full=(1000, 4000, 16_000, 64_000)),
+    episodes: tuple[int, ...] = by_profile(quick=(500, 2000, 8000), full=(1000, 4000, 16_000, 64_000)),
     runs: int = 128,
     fixed: int = 0,
     share: float = 1.0,

@@ -83,7 +83,7 @@ def _order(
     return all_of(
         order=slope(episodes, samples, between=between, worst_case=True),
         size=mean_at_most(worst, CEILING * floor, label="8 times the minimax lower bound"),
-        optimism=violation_rate(_optimism_lost(bonus, min(last, 8000), seed, 240), 0.1, label="optimism lost"),
+        optimism=violation_rate(_optimism_lost(bonus, 4000, seed, 240), 0.1, label="optimism lost"),
         printed=_printed(episodes, seed, bernstein),
     )
 
