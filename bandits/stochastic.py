@@ -1,4 +1,4 @@
-"""Stochastic bandits with Bernoulli rewards, families of them, and the record of many independent runs on one."""
+"""Stochastic bandits (Bernoulli, Gaussian and heavy-tailed rewards) and families of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from theory.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class BernoulliBandit:
-    """A bandit whose arm a pays 1 with probability ``means[a]`` and 0 otherwise, shape (K,), K >= 1.
+class StochasticBandit:
+    """A bandit whose pulls of arm a pay independent rewards of mean ``means[a]``, shape (K,), K >= 1.
 
-    Raises :class:`InputError` naming the arm whose mean is not in [0, 1]. ``key`` is the call that rebuilds the instance.
+    What the rewards' law is, a subclass says. Raises :class:`InputError` naming the arm whose mean is not finite. ``key`` is
+    the call that rebuilds the instance.
     """
 
     means: NDArray[np.float64]
@@ -26,10 +27,9 @@ class BernoulliBandit:
         means = np.array(self.means, dtype=float)
         if means.ndim != 1 or means.size == 0:
             raise InputError(f"a bandit has a vector of means, one for each arm, not an array of shape {means.shape}.")
-        outside = ~((means >= 0) & (means <= 1))
-        if outside.any():
-            arm = int(np.argmax(outside))
-            raise InputError(f"arm {arm} of a Bernoulli bandit has the mean {means[arm]}, outside [0, 1].")
+        if not np.isfinite(means).all():
+            arm = int(np.argmin(np.isfinite(means)))
+            raise InputError(f"arm {arm} of a bandit has the mean {means[arm]}, which is not a number.")
         means.setflags(write=False)
         object.__setattr__(self, "means", means)
 
@@ -49,26 +49,49 @@ class BernoulliBandit:
         return self.optimal_mean - self.means
 
     def __repr__(self) -> str:
-        return f"BernoulliBandit({self.key or self.means.tolist()})"
+        return f"{type(self).__name__}({self.key or self.means.tolist()})"
 
 
-@dataclass(frozen=True, eq=False)
-class BanditRuns:
-    """Independent runs of one algorithm on one stochastic bandit.
+@dataclass(frozen=True, eq=False, repr=False)
+class BernoulliBandit(StochasticBandit):
+    """Arm a pays 1 with probability ``means[a]`` and 0 otherwise. Raises :class:`InputError` for a mean outside [0, 1]."""
 
-    ``pulls[i, j, a]`` is the number of times that run i (of seed ``seeds[i]``) pulled arm a in the first ``checkpoints[j]``
-    rounds.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        outside = ~((self.means >= 0) & (self.means <= 1))
+        if outside.any():
+            arm = int(np.argmax(outside))
+            raise InputError(f"arm {arm} of a Bernoulli bandit has the mean {self.means[arm]}, outside [0, 1].")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianBandit(StochasticBandit):
+    """Arm a pays a normal number of mean ``means[a]`` and standard deviation ``deviation`` >= 0."""
+
+    deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (np.isfinite(self.deviation) and self.deviation >= 0):
+            raise InputError(f"the standard deviation of a Gaussian bandit is at least 0, not {self.deviation}.")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ParetoBandit(StochasticBandit):
+    """Arm a pays ``means[a]`` plus or minus, with equal chances, ``scale`` times a Pareto number on [1, inf) of index ``tail``.
+
+    Moments of order p are finite for p < ``tail``, which is above 1: heavy tails without a variance from 2 downwards.
     """
 
-    bandit: BernoulliBandit
-    checkpoints: NDArray[np.int64]
-    seeds: NDArray[np.uint64]
-    pulls: NDArray[np.int64]
+    tail: float = 1.5
+    scale: float = 0.1
 
-    @property
-    def pseudo_regret(self) -> NDArray[np.float64]:
-        """``sum_a gaps[a] * pulls[:, :, a]``, shape (seeds, checkpoints); its expectation is the expected regret."""
-        return self.pulls @ self.bandit.gaps
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (np.isfinite(self.tail) and self.tail > 1):
+            raise InputError(f"the tail index of a Pareto bandit is above 1, so that means exist, not {self.tail}.")
+        if not (np.isfinite(self.scale) and self.scale >= 0):
+            raise InputError(f"the scale of a Pareto bandit is at least 0, not {self.scale}.")
 
 
 @family(K=2)

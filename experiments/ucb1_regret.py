@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bandits.index_policies import UCB1
+from bandits.play import simulate
 from bandits.stochastic import two_armed
-from bandits.ucb1 import ucb1
 from experiments.study import Study, grid
 from theory.bounds.ucb1 import regret_bound
 from theory.random_streams import run_seeds
@@ -29,7 +30,7 @@ def measure_regret(*, seeds: NDArray[np.uint64], gap: float, horizon: int, check
     """Runs of UCB1 on two arms, ``seed, round, regret, bound``, one row for each run and checkpoint."""
     bandit = two_armed(gap=gap, mean=0.5 + gap / 2)
     rounds = np.unique(np.geomspace(10, horizon, checkpoints).astype(np.int64))
-    regret = ucb1(bandit, horizon, seeds, checkpoints=rounds).pseudo_regret
+    regret = simulate(UCB1(), bandit, horizon, seeds, rounds).pseudo_regret
     return {
         "seed": np.repeat(seeds, rounds.size),
         "round": np.tile(rounds, seeds.size),

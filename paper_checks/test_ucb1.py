@@ -5,15 +5,16 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from bandits.index_policies import UCB1
+from bandits.play import BanditRuns, simulate
 from bandits.stochastic import (
-    BanditRuns,
     BernoulliBandit,
     bernoulli_arms,
     bernoulli_bandit,
     one_good_arm,
     two_armed,
 )
-from bandits.ucb1 import ucb1, ucb1_two_armed_law
+from bandits.ucb1 import ucb1_two_armed_law
 from theory.bounds.ucb1 import CONSTANT, LOGARITHMIC, pulls_bound, regret_bound
 from theory.claims import Comparison, Paper, Range, all_of, at_most, by_profile, claim, mean_at_most, over, slope
 from theory.random_streams import run_seeds
@@ -32,7 +33,7 @@ RUNS = by_profile(quick=3000, full=12_000)
 @functools.lru_cache(maxsize=4)
 def _simulate(means: tuple[float, ...], horizon: int, runs: int, seed: int, exploration: float) -> BanditRuns:
     """The runs that a claim and its controls share."""
-    return ucb1(BernoulliBandit(np.array(means)), horizon, run_seeds(seed, runs), exploration)
+    return simulate(UCB1(exploration), BernoulliBandit(np.array(means)), horizon, run_seeds(seed, runs))
 
 
 @functools.lru_cache(maxsize=4)
@@ -181,7 +182,7 @@ def logarithmic(
     for horizon in horizons.tolist():
         gaps = bandit.gaps * (horizon / horizons[0]) ** -shrink
         changed = BernoulliBandit(best - gaps)
-        curves.append(ucb1(changed, horizon, run_seeds(seed, runs), exploration).pseudo_regret[:, 0])
+        curves.append(simulate(UCB1(exploration), changed, horizon, run_seeds(seed, runs)).pseudo_regret[:, 0])
     return slope(horizons, np.stack(curves, axis=1), between=(0.0, 0.4))
 
 

@@ -38,7 +38,7 @@ def read_seeds(seeds: ArrayLike) -> NDArray[np.uint64]:
     each = np.asarray(seeds)
     if each.ndim != 1 or each.size == 0 or not np.issubdtype(each.dtype, np.integer) or each.min() < 0:
         raise InputError("the seeds of the runs are a vector of whole numbers, one for each run.")
-    return each.astype(np.uint64)
+    return np.ascontiguousarray(each, dtype=np.uint64)
 
 
 def read_checkpoints(length: int, checkpoints: ArrayLike | None, unit: str = "episode") -> NDArray[np.int64]:

@@ -6,22 +6,36 @@ from fractions import Fraction
 import numba
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from scipy import stats
 
+from bandits.index_policies import UCB1
+from bandits.play import BanditRuns, simulate
 from bandits.stochastic import (
-    BanditRuns,
     BernoulliBandit,
     bernoulli_arms,
     bernoulli_bandit,
     one_good_arm,
     two_armed,
 )
-from bandits.ucb1 import ucb1, ucb1_two_armed_law
+from bandits.ucb1 import ucb1_two_armed_law
 from theory.errors import InputError
 from theory.random_streams import run_seeds
 from theory.statistics import mean_interval
 
 U64 = np.uint64
+
+
+def ucb1(
+    bandit: BernoulliBandit,
+    horizon: int,
+    seeds: ArrayLike,
+    exploration: float = 2.0,
+    checkpoints: ArrayLike | None = None,
+) -> BanditRuns:
+    return simulate(UCB1(exploration), bandit, horizon, seeds, checkpoints)
+
+
 GOLDEN = U64(0x9E3779B97F4A7C15)
 
 
