@@ -7,7 +7,7 @@ BIN = .venv/bin
 STAMP = .venv/installed-for-pyproject
 
 .DEFAULT_GOAL := help
-.PHONY: help verify test lint format figures notebooks bench clean
+.PHONY: help setup verify test lint format figures notebooks bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,6 +22,8 @@ $(STAMP): pyproject.toml
 	    || echo "note: the optional extra '$$extra' could not be installed; what needs it will be skipped"; \
 	done
 	@cp pyproject.toml $(STAMP)
+
+setup: $(STAMP)  ## make the environment .venv; the other targets do it where it is missing
 
 verify: $(STAMP)  ## check every claim, write ledger/ledger.json and ledger/ledger.html (PROFILE=full, SEED=1)
 	$(BIN)/mdplab verify --profile $(PROFILE) --seed $(SEED) --out ledger

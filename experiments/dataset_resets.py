@@ -6,10 +6,13 @@ Locks of three actions, batches of 1500 roll-outs, uniform first actions, mirror
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from experiments.measuring import Point
+from experiments.study import Study, grid
 from mdplab.learning.dataset_reset import SolvingTimes, roll_outs_until_solved
 from mdplab.models import EpisodicMDP, episodic_lock
 from mdplab.solvers import backward_induction
@@ -51,11 +54,41 @@ def solving_times(
     The reference is :func:`lock_reference`; the first policy is the "uniform" one or the reference ("mu"). Without ``resets`` every
     roll-out begins in the initial state.
     """
-    mdp = episodic_lock(A=3, H=H, seed=seed)
+    return _solve(seed, run_seeds(seed, runs), H, right, right if first is None else first, start, most, resets)
+
+
+def resets_study(heights: Sequence[int] = (3, 5, 7, 9, 11, 13), *, seed: int, runs: int, most: int = CAP) -> Study:
+    """Roll-outs until locks of these heights open, with and without resets: rows ``seed, roll_outs, solved``.
+
+    The first policy is uniform and the reference has C_ST = 81 at every height, or the first policy is the reference, which is
+    right with probability :data:`FADING` at every step. A third sort of point has a reference that never takes the ``first`` right
+    action. The lock of ``H`` steps is that of seed ``H``.
+    """
+    points: list[Point] = []
+    for H in heights:
+        right = COVERAGE ** (-1 / H)
+        points += grid(H=H, right=right, first=right, start="uniform", most=most, resets=(True, False))
+        points += grid(H=H, right=FADING, first=FADING, start="mu", most=most, resets=(True, False))
+        points += grid(H=H, right=right, first=0.0, start="uniform", most=most, resets=True)
+    return Study("dataset-resets", measure_resets, points, run_seeds(seed, runs))
+
+
+def measure_resets(
+    *, seeds: NDArray[np.uint64], H: int, right: float, first: float, start: str, most: int, resets: bool
+) -> dict[str, ArrayLike]:
+    """One point of :func:`resets_study`."""
+    found = _solve(H, seeds, H, right, first, start, most, resets)
+    return {"seed": seeds, "roll_outs": found.roll_outs, "solved": found.solved}
+
+
+def _solve(
+    lock: int, seeds: NDArray[np.uint64], H: int, right: float, first: float, start: str, most: int, resets: bool
+) -> SolvingTimes:
+    mdp = episodic_lock(A=3, H=H, seed=lock)
     return roll_outs_until_solved(
         mdp,
         lock_reference(mdp, right, first),
-        run_seeds(seed, runs),
+        seeds,
         target=0.9,
         step=5.0,
         batch=1500,

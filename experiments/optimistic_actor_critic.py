@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.study import Study
+from experiments.study import Study, joined
 from mdplab.learning.optimistic_actor_critic import (
     ActorCritic,
     Bonus,
@@ -18,11 +19,13 @@ from mdplab.learning.optimistic_actor_critic import (
     vanishing_step,
 )
 from mdplab.models import EpisodicMDP, episodic_lock, hard_contexts
-from mdplab.solvers import backward_induction
+from mdplab.solvers import backward_induction, episodic_occupancy
+from theory.coverage import single_policy_concentrability
 from theory.random_streams import run_seeds
 
 HORIZON = 5
 GREATEST_GAP = 0.5
+FIXED_GAP = 0.35
 
 
 def retuned_gap(contexts: int, actions: int, episodes: int, multiple: float) -> float:
@@ -162,6 +165,54 @@ def measure_lock(
     behaviour = mixed_policy(mdp, mixture) if covered else without_optimum(mdp, step=0)
     data = OfflineData(behaviour, offline) if offline else None
     return _rows(mdp, episodes, seeds, ActorCritic(scale=scale, offline=data), checkpoints)
+
+
+def worst_gap_study(episodes: Sequence[int] = (2000, 8000, 32_000, 128_000), *, seed: int, runs: int) -> Study:
+    """Regret at re-tuned gaps of the bonus ``scale`` 1/2 with the constant and the vanishing step, and of scale 1."""
+    settings: tuple[dict[str, Any], ...] = ({"step": 1.0}, {"vanishing": True}, {"scale": 1.0})
+    return joined("worst-gap", [contexts_study(episodes, seed=seed, runs=runs, **setting) for setting in settings])
+
+
+def actor_step_study(episodes: Sequence[int] = (1000, 4000, 16_000, 64_000, 256_000), *, seed: int, runs: int) -> Study:
+    """The actor's lag and the regret at twice the re-tuned gap, with the constant step 1 and with the vanishing one."""
+    studies = [contexts_study(episodes, (2.0,), seed=seed, runs=runs, vanishing=vanishing) for vanishing in (False, True)]
+    return joined("actor-step", studies)
+
+
+def accuracy_study(
+    accuracies: Sequence[float] = (0.4, 0.2, 0.1, 0.05), *, seed: int, runs: int, checkpoints: int = 600
+) -> Study:
+    """Regret over 300 / epsilon^2 episodes at the gaps m epsilon / (H - 2), m = 2, 3, 4, and at :data:`FIXED_GAP`."""
+    studies = [
+        contexts_study((round(300 / epsilon**2),), (1.0,), seed=seed, runs=runs, fixed_gap=gap, checkpoints=checkpoints)
+        for epsilon in accuracies
+        for gap in (*(min(GREATEST_GAP, m * epsilon / (HORIZON - 2)) for m in (2.0, 3.0, 4.0)), FIXED_GAP)
+    ]
+    return joined("samples-to-epsilon", studies)
+
+
+def threshold_study(
+    shares: Sequence[float] = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
+    uncovered: Sequence[int] = (1, 10, 100, 1000, 4000),
+    *,
+    seed: int,
+    runs: int,
+    episodes: int = 3000,
+) -> Study:
+    """Regret on the lock with ``shares`` of c2* offline episodes for three mixtures, and with ``uncovered`` ones that lack the optimum."""
+    studies = []
+    for mixture in (0.5, 0.2, 0.1):
+        sizes = [max(1, round(share * lock_coefficient(mixture))) for share in shares]
+        studies.append(lock_study((episodes,), seed=seed, runs=runs, offline=sizes, mixture=mixture))
+    studies.append(lock_study((episodes,), seed=seed, runs=runs, offline=uncovered, covered=False))
+    return joined("offline-threshold", studies)
+
+
+def lock_coefficient(mixture: float) -> float:
+    """c2* of the optimal policy of the lock with a bait, for data from :func:`mixed_policy`."""
+    mdp = bait_lock()
+    star = episodic_occupancy(mdp, backward_induction(mdp).policy).pair
+    return single_policy_concentrability(episodic_occupancy(mdp, mixed_policy(mdp, mixture)).pair, star)
 
 
 def bait_lock() -> EpisodicMDP:

@@ -100,7 +100,7 @@ class InFolder:
 
     def declare(self, declaration: dict[str, Any]) -> None:
         """Write down what study the pieces belong to."""
-        with whole_file(self.place / "study.json") as file:
+        with self._whole(self.place / "study.json") as file:
             file.write(json.dumps({"format": FORMAT, **declaration}, indent=1, ensure_ascii=False).encode())
 
     def add(self, piece: Piece, rows: pa.Table) -> None:
@@ -109,7 +109,7 @@ class InFolder:
         pq.write_table(rows, buffer, compression="zstd")
         data = buffer.getvalue()
         path = self.place / "pieces" / f"{piece.point:05d}-{piece.first:07d}-{piece.last:07d}-{_hash(data)}.parquet"
-        with whole_file(path) as file:
+        with self._whole(path) as file:
             file.write(data)
         self.pieces[piece] = path
 
@@ -135,13 +135,32 @@ class InFolder:
         self.pieces, self.damaged = {}, []
 
     def table(self) -> pa.Table:
-        """Write all rows, by point and seed, to ``table.parquet``, one row group a point, and return them."""
+        """Write all rows to ``table.parquet``, and return them."""
         path = self.place / "table.parquet"
-        with whole_file(path) as file, pq.ParquetWriter(file, self.layout(), compression="zstd") as writer:
-            for _, pieces in itertools.groupby(sorted(self.pieces), key=lambda piece: piece.point):
-                rows = pa.concat_tables([pq.ParquetFile(self.pieces[piece]).read() for piece in pieces])
-                writer.write_table(rows.combine_chunks())  # else the bytes would tell where the pieces were cut
+        with self._whole(path) as file:
+            self.write_table(file)
         return pq.ParquetFile(path).read()
+
+    def write_table(self, file: BinaryIO) -> None:
+        """Write all rows to ``file`` as Parquet, one row group a point."""
+        with pq.ParquetWriter(file, self.layout(), compression="zstd") as writer:
+            for rows in self.rows():
+                writer.write_table(rows)
+
+    def rows(self) -> Iterator[pa.Table]:
+        """All rows, by point and seed, a table for each point."""
+        for _, pieces in itertools.groupby(sorted(self.pieces), key=lambda piece: piece.point):
+            rows = pa.concat_tables([pq.ParquetFile(self.pieces[piece]).read() for piece in pieces])
+            yield rows.combine_chunks()  # else the bytes would tell where the pieces were cut
+
+    @contextlib.contextmanager
+    def _whole(self, path: Path) -> Iterator[BinaryIO]:
+        """:func:`whole_file`, which says what is kept if the disk is full."""
+        try:
+            with whole_file(path) as file:
+                yield file
+        except InputError as error:
+            raise InputError(f"{str(error).rstrip('.')}; {self.kept()}, and the same command goes on from there.") from error
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ from experiments.measuring import (
     other_columns,
     write_point,
 )
-from experiments.pieces import InFolder, InMemory, Piece, alone, missing
+from experiments.pieces import InFolder, InMemory, Piece, alone, missing, whole_file
 from theory.errors import InputError, Unavailable
 from theory.progress import meter
 
@@ -120,10 +120,19 @@ def grid(**choices: Scalar | Iterable[Scalar]) -> tuple[Point, ...]:
     return tuple(dict(zip(lists, values)) for values in itertools.product(*lists.values()))
 
 
+def joined(name: str, studies: Sequence[Study]) -> Study:
+    """One study of the points of all ``studies``. Raises :class:`InputError` if they differ in what measures or in their seeds."""
+    first = studies[0]
+    for other in studies:
+        if other.measure is not first.measure or not np.array_equal(other.seeds, first.seeds):
+            raise InputError(f"the studies joined in {name} do not share their measuring function and their seeds.")
+    return Study(name, first.measure, [point for study in studies for point in study.points], first.seeds, first.block)
+
+
 @dataclass(frozen=True)
 class StudyStatus:
-    """How far a study is: ``done`` of ``runs`` runs are kept; files that are ``damaged``; and ``refusal``, the sentence with which
-    :func:`run_study` would decline to go on, or None.
+    """How far a study is: ``done`` of ``runs`` runs are kept, by whatever code; files that are ``damaged``; and ``refusal``, the
+    sentence with which :func:`run_study` would decline to go on, or None.
     """
 
     done: int
@@ -194,9 +203,58 @@ def run_study(
 def study_status(study: Study, folder: Path | str) -> StudyStatus:
     """How far ``study`` is in ``folder``; reads every piece and changes nothing, also while the study runs."""
     store = InFolder(Path(folder) / study.name)
-    refusal = _refusal(study, store, code_version(study.measure), mix_versions=False)
-    done = 0 if refusal else sum(piece.last - piece.first for piece in store.pieces)
+    code = code_version(study.measure)
+    another = _refusal(study, store, code, mix_versions=True)
+    done = 0 if another else sum(piece.last - piece.first for piece in store.pieces)
+    refusal = another or _refusal(study, store, code, mix_versions=False)
     return StudyStatus(done, study.runs, tuple(store.damaged), refusal)
+
+
+def export_study(study: Study, folder: Path | str, path: Path) -> None:
+    """Write the table of a finished study to ``path``, as CSV or as Parquet by its suffix; the code that measured it may be older.
+
+    The table is made from the pieces, whose bytes are checked. Raises :class:`InputError` for another suffix, if a run is missing
+    or damaged, if the folder holds another study, and if ``path`` cannot be written, which then is as it was before.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(f"a table is exported to a file .csv or .parquet, not {path.name}.")
+    store = _finished(study, folder)
+    with whole_file(path) as file:
+        if path.suffix == ".csv":
+            pa.concat_tables(store.rows()).to_pandas().to_csv(file, index=False)
+        else:
+            store.write_table(file)
+
+
+def stored_table(study: Study, folder: Path | str) -> pd.DataFrame:
+    """The table of ``study`` from its pieces in ``folder``, whose bytes are checked: that of :func:`run_study`. Changes nothing.
+
+    Raises :class:`InputError` if a run is missing or damaged, or if the folder holds another study or rows of another code version.
+    """
+    code = code_version(study.measure)
+    store = _finished(study, folder)
+    table = pa.concat_tables(store.rows()).to_pandas()
+    if others := sorted({*table["code"]} - {code}):
+        raise InputError(f"{store.place} was measured by the code {', '.join(others)}, and this is {code}.")
+    return table
+
+
+def _finished(study: Study, folder: Path | str) -> InFolder:
+    """The pieces of ``study``, by whatever code; :class:`InputError` if a run is missing or damaged, or for another study."""
+    store = InFolder(Path(folder) / study.name)
+    refusal = _refusal(study, store, code_version(study.measure), mix_versions=True)
+    if refusal is not None:
+        raise InputError(refusal)
+    done = sum(piece.last - piece.first for piece in store.pieces)
+    if done < study.runs:
+        damaged = (
+            f", {len(store.damaged)} of its files {'is' if len(store.damaged) == 1 else 'are'} damaged" if store.damaged else ""
+        )
+        raise InputError(
+            f"the study {study.name} in {folder} is not finished: {done} of {study.runs} runs are kept{damaged}; "
+            f"`mdplab study run {study.name}` measures what is missing."
+        )
+    return store
 
 
 def _refusal(study: Study, store: InFolder, code: str, *, mix_versions: bool) -> str | None:
@@ -209,9 +267,12 @@ def _refusal(study: Study, store: InFolder, code: str, *, mix_versions: bool) ->
         return str(error)
     for name, value in study.declaration().items():
         if there.get(name) != value:
-            return f"{store.place} holds a study with other {name}; restart it, or give this one another name or folder."
+            return f"{store.place} holds a study with other {name}; restart it (--restart), or give this one another folder."
     if (old := there.get("code")) != code and not mix_versions:
-        return f"{store.place} was measured by the code {old}, and this is {code}; restart it, or mix the versions."
+        return (
+            f"{store.place} was measured by the code {old}, and this is {code}; restart it (--restart), "
+            "or go on and let each row tell its version (--mix-versions)."
+        )
     return None
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bandits.preference.log_linear import fit_log_linear
+from experiments.study import Study, grid
 from mdplab.learning.token_dpo import preference_law
 from mdplab.learning.token_rewards import additive_features
 from mdplab.models.token_tree import TokenTree, leaf_rewards
 from mdplab.solvers.token_tree import leaf_log_probabilities
 from theory.bradley_terry_fit import fit_bradley_terry
 from theory.divergences import kl
+from theory.random_streams import run_seeds
 from theory.tilts import log_tilt
 
 Array = NDArray[np.float64]
@@ -53,3 +56,23 @@ def sentence_gaps(tree: TokenTree, beta: float, n: int, runs: int, seed: int) ->
     imagined = TIES / (2 * tree.leaves)
     fits = [fit_bradley_terry(counts + imagined).theta for counts in _counts(tree, n, runs, seed)]
     return _gaps(tree, np.array(fits), beta)
+
+
+def feedback_study(
+    numbers: Sequence[int] = (250, 500, 1000, 2000, 4000, 8000), *, seed: int, runs: int, steps: int = 6
+) -> Study:
+    """Both fits to ``n`` comparisons of two-token responses of so many ``steps``, rewards additive: rows ``seed, gap``.
+
+    ``fit`` is "tokens" or "responses"; beta = 1/2. Fits of the same seed and n are to the same comparisons.
+    """
+    points = grid(fit=("responses", "tokens"), n=numbers, steps=steps)
+    return Study("token-feedback", measure_feedback, points, run_seeds(seed, runs), block=10)
+
+
+def measure_feedback(*, seeds: NDArray[np.uint64], fit: str, n: int, steps: int) -> dict[str, ArrayLike]:
+    """One point of :func:`feedback_study`; every run is fitted by itself."""
+    rewards = np.random.default_rng(0).standard_normal((steps, 2))
+    reference = tuple(np.full((2**t, 2), -np.log(2)) for t in range(steps))
+    tree = TokenTree(tuple(np.tile(row, (2**t, 1)) for t, row in enumerate(rewards)), reference)
+    gaps = {"tokens": token_gaps, "responses": sentence_gaps}[fit]
+    return {"seed": seeds, "gap": np.concatenate([gaps(tree, 0.5, n, 1, int(seed)) for seed in seeds])}

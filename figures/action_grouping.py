@@ -15,8 +15,8 @@ from mdplab.learning.grouping_planner import approximation_bound, estimation_bou
 from mdplab.models.grouped_actions import GroupedMDP, dyadic_groups, group_mdp, nested_actions, within_group_spread
 from mdplab.solvers import policy_iteration
 
-BUDGETS = (80, 320, 2560, 20_480, 163_840)
-RUNS = 200
+BUDGETS = _style.sized((80, 320, 2560, 20_480, 163_840), (80, 320, 2560))
+RUNS = _style.sized(200, 10)
 
 
 def main() -> None:

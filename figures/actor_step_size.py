@@ -9,29 +9,29 @@ import _style
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.optimistic_actor_critic import HORIZON, by_point, contexts_study
-from experiments.study import run_study
+from experiments.declared import stored_or_run
+from experiments.optimistic_actor_critic import HORIZON, by_point
 
-EPISODES = (1000, 4000, 16_000, 64_000, 256_000)
 ACTIONS = 4
 
 
 def main() -> None:
     """Draw the figure and write it."""
     _style.use()
+    table = stored_or_run("actor-step", quick=_style.is_quick())
+    T = table["episodes"].unique().astype(float)
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.0, 4.2))
-    T = np.array(EPISODES, dtype=float)
     for colour, mark, vanishing, label in (
         (_style.COLOURS[0], "o", False, "η = 1"),
         (_style.COLOURS[1], "s", True, "η ∝ T^(-1/2)"),
     ):
-        table = run_study(contexts_study(EPISODES, (2.0,), seed=3, runs=24, vanishing=vanishing))
+        rows = table[(table["step"] < 1) == vanishing]
         for axes, value in ((left, "tracking"), (right, "regret")):
-            samples = by_point(table, value, "episodes")
+            samples = by_point(rows, value, "episodes")
             error = 3 * samples.std(axis=1, ddof=1) / np.sqrt(samples.shape[1])
             axes.errorbar(T, samples.mean(axis=1), error, color=colour, marker=mark, ms=5, capsize=3, label=label)
         if not vanishing:
-            K = by_point(table, "switches", "episodes").mean(axis=1)
+            K = by_point(rows, "switches", "episodes").mean(axis=1)
             bound = K * (HORIZON * (HORIZON + 1) / 2 + HORIZON * np.log(ACTIONS) * (1 + np.log(T / K)))
             left.plot(T, bound, color=colour, ls=":", label="proved for η = 1")
     left.plot(T, 3.0 * np.sqrt(T), color="black", lw=0.9, ls="--", label="slope 1/2")

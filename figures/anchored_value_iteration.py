@@ -23,7 +23,7 @@ from mdplab.solvers import (
 )
 
 GAMMA = 0.999
-SWEEPS = 1000
+SWEEPS = _style.sized(1000, 100)
 Floats = NDArray[np.float64]
 
 

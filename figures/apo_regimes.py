@@ -15,8 +15,8 @@ from games.generators import rock_paper_scissors
 from games.prox import normalise
 from theory.divergences import kl
 
-ITERATIONS = 1000
-ROUNDS = 400
+ITERATIONS = _style.sized(1000, 200)
+ROUNDS = _style.sized(400, 100)
 BETA = 5.0  # of self-play
 
 

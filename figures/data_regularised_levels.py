@@ -19,7 +19,7 @@ from mdplab.learning.level_generators import (
     smoothed_generator,
 )
 
-RUNS, TRAINING, SAMPLES = 200, 15, 1000
+RUNS, TRAINING, SAMPLES = _style.sized(200, 10), 15, 1000
 WIDTHS = np.geomspace(0.25, 60.0, 17)
 
 

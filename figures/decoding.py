@@ -17,9 +17,9 @@ from mdplab.models.token_tree import Levels, TokenTree, random_token_tree
 from mdplab.solvers.decoding import controlled_decoding, response_divergence, transfer_decoding, value_augmented_sampling
 from mdplab.solvers.token_tree import policy_value, soft_backup
 
-ALPHAS = np.geomspace(0.01, 20.0, 80)
+ALPHAS = np.geomspace(0.01, 20.0, _style.sized(80, 12))
 STEPS = (1, 2, 3, 4, 5, 6)
-TREES = 100
+TREES = _style.sized(100, 5)
 
 
 def share(tree: TokenTree, beta: float) -> float:

@@ -15,7 +15,7 @@ from mdplab.learning.demonstration_regularised import demonstration_temperature,
 
 SAMPLES = 50
 EPSILON = 0.01
-GAPS = np.geomspace(EPSILON / 3, 1.0, 40)
+GAPS = np.geomspace(EPSILON / 3, 1.0, _style.sized(40, 8))
 
 
 def worst_loss(samples: int, temperature: float, demonstrations: int) -> float:
@@ -36,7 +36,7 @@ def samples_needed(demonstrations: int) -> int:
 
 def draw_temperatures(axes: Axes) -> None:
     """The losses against lambda."""
-    temperatures = np.geomspace(0.003, 30, 60)
+    temperatures = np.geomspace(0.003, 30, _style.sized(60, 15))
     for colour, dashes, demonstrations in zip(_style.COLOURS, ("-", "--", "-.", ":"), (0, 3, 30, 300)):
         losses = [worst_loss(SAMPLES, t, demonstrations) for t in temperatures]
         axes.plot(temperatures, losses, color=colour, ls=dashes, label=f"N = {demonstrations}")
@@ -54,7 +54,7 @@ def draw_temperatures(axes: Axes) -> None:
 
 def draw_samples(axes: Axes) -> None:
     """The samples needed against N, and the bounds."""
-    shown = np.unique(np.round(np.geomspace(1, 150, 16)).astype(int))
+    shown = np.unique(np.round(np.geomspace(_style.sized(1, 30), 150, _style.sized(16, 4))).astype(int))
     temperature = np.array([demonstration_temperature(EPSILON, int(N), 1, 1, 2) for N in shown])
     axes.plot(shown, [samples_needed(int(N)) for N in shown], "o-", color=_style.COLOURS[0], ms=4, label="needed")
     axes.plot(shown, 3 / (32 * temperature * EPSILON), "--", color=_style.COLOURS[1], label=r"$3/(32 λ ε) \propto 1/N$")

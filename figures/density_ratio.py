@@ -10,8 +10,8 @@ import numpy as np
 
 from bandits.preference.density_ratio import mean_ranking_accuracy, ranking_accuracy, sample_rankings
 
-NOISE, STRONG, PAIRS = 0.5, 0.05, 20_000
-GAPS = np.geomspace(0.03, 100, 60)
+NOISE, STRONG, PAIRS = 0.5, 0.05, _style.sized(20_000, 1000)
+GAPS = np.geomspace(0.03, 100, _style.sized(60, 15))
 SAMPLED = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 

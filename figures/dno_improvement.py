@@ -11,7 +11,7 @@ import numpy as np
 from games.direct_nash import direct_nash_optimization
 from games.generators import bradley_terry, rock_paper_scissors
 
-STEPS = 200
+STEPS = _style.sized(200, 50)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from theory.links import bradley_terry
 from theory.pair_losses import expected_pair_loss, logistic
 from theory.tilts import implicit_reward
 
-K, PAIRS, DATA_SETS = 6, 200, 30
+K, PAIRS, DATA_SETS = 6, 200, _style.sized(30, 3)
 
 
 def _one_stage(reference: np.ndarray, wins: np.ndarray, beta: float, features: np.ndarray) -> np.ndarray:

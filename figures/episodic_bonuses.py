@@ -1,4 +1,5 @@
-"""Global and episodic bonuses where the context is fixed and where it varies (claims of bonusctx).
+"""Global and episodic bonuses where the context is fixed and where it varies (claims bonusctx/fixed-goal,
+varying-goal, crossing).
 
 Exact. Left: the chance that the fixed goal of 12 corridors has been found, one visit an episode. Middle: the chance of success in each episode
 with a new goal every time, 12 visits of cost 0.2. Right: the expected number of episodes before the first success (at most 400) when the goal

@@ -30,9 +30,9 @@ def main() -> None:
     _style.use()
     figure, all_axes = plt.subplots(1, 3, figsize=(12.0, 4.0))
     models = (
-        ("FrozenLake 4x4", episodic_frozen_lake(H=20), 8000, 8),
-        ("CliffWalking", episodic_cliff_walking(H=20), 8000, 4),
-        ("Taxi", episodic_taxi(H=18), 4000, 2),
+        ("FrozenLake 4x4", episodic_frozen_lake(H=20), _style.sized(8000, 200), _style.sized(8, 2)),
+        ("CliffWalking", episodic_cliff_walking(H=20), _style.sized(8000, 200), _style.sized(4, 2)),
+        ("Taxi", episodic_taxi(H=18), _style.sized(4000, 40), 2),
     )
     for axes, (title, mdp, episodes, runs) in zip(all_axes, models):
         marks, seeds = np.unique(np.linspace(1, episodes, 60).astype(int)), run_seeds(6, runs)
@@ -44,7 +44,7 @@ def main() -> None:
             "Q-learning": optimistic_q_learning(mdp, episodes, seeds, scale=0.02, checkpoints=marks),
         }
         if title.startswith("FrozenLake"):
-            early, first = marks[marks <= 2000], seeds[:2]
+            early, first = marks[marks <= _style.sized(2000, 50)], seeds[:2]
             functions = complete_class(mdp, [episodic_frozen_lake(H=20, is_slippery=False)])
             found["linear actor-critic"] = linear_actor_critic(
                 to_linear(mdp), int(early[-1]), first, LinearActorCritic(scale=0.2), checkpoints=early

@@ -1,4 +1,5 @@
-"""What a small residual costs with and without variance reduction (claims vr-halpern/oracle-n, monotone-oracle, and both crossovers).
+"""What a small residual costs with and without variance reduction (claims vr-halpern/oracle-n, crossover,
+monotone-oracle, monotone-crossover).
 
 Calls of one component to a residual of L D / 1000 against the number n of components, means over random problems. Left: sums that
 are cocoercive on average (the identity minus rotations at three scales, L = 2); right: rotational games at two scales. Dotted
@@ -20,7 +21,7 @@ from games.inclusions import Calls, FiniteSum, rotational_games, rotations_cocoe
 from games.variance_reduction import inexact_halpern, page_halpern
 
 EPSILON = 1e-3
-SEEDS = 3
+SEEDS = _style.sized(3, 1)
 
 Array = NDArray[np.floating[Any]]
 
@@ -90,8 +91,8 @@ def main() -> None:
     _style.use()
     figure, both = plt.subplots(1, 2, figsize=(10.5, 4.4))
     panels = (
-        (both[0], cocoercive, 25.0 * 4.0 ** np.arange(8), "cocoercive on average"),
-        (both[1], monotone, 25.0 * 4.0 ** np.arange(7), "monotone (rotational games)"),
+        (both[0], cocoercive, 25.0 * 4.0 ** np.arange(_style.sized(8, 3)), "cocoercive on average"),
+        (both[1], monotone, 25.0 * 4.0 ** np.arange(_style.sized(7, 3)), "monotone (rotational games)"),
     )
     for axes, solve, sizes, title in panels:
         runs = [[solve(int(n), seed) for seed in range(SEEDS)] for n in sizes]

@@ -14,8 +14,9 @@ from mdplab.models import debt, episodic_lock
 from mdplab.solvers import backward_induction
 from theory.random_streams import run_seeds
 
-WEIGHTS = np.concatenate(([0.0], np.geomspace(0.01, 1000, 16), [np.inf]))
-RUNS = 40
+WEIGHTS = np.concatenate(([0.0], np.geomspace(0.01, 1000, _style.sized(16, 4)), [np.inf]))
+RUNS = _style.sized(40, 3)
+ITERATIONS = _style.sized(60, 10)
 
 
 def on_lock(H: int, covered: bool) -> list[float]:
@@ -27,16 +28,18 @@ def on_lock(H: int, covered: bool) -> list[float]:
         behaviour[0, 0, best[0, 0]] = 0.0
         behaviour[0, 0] /= behaviour[0, 0].sum()
     seeds = run_seeds(0, RUNS)
-    runs = [episodic_hybrid_actor_critic(mdp, behaviour, 6000, lam, 2.0, 50, 60, seeds) for lam in WEIGHTS]
+    runs = [episodic_hybrid_actor_critic(mdp, behaviour, 6000, lam, 2.0, 50, ITERATIONS, seeds) for lam in WEIGHTS]
     return [float(r.final.mean()) for r in runs]
 
 
 def on_debt(features: np.ndarray, regressions: int) -> list[float]:
-    """What the last 30 of 60 policies lose on average in the model of a debt, whose worst policy loses 0.95, for every weight."""
+    """What the last half of the policies loses on average in the model of a debt, whose worst policy loses 0.95, for every weight."""
     mdp = debt(gamma=0.95)
     data = offline_transitions(mdp, [0.25, 0.25, 0.24, 0.02, 0.24])
-    runs = [hybrid_actor_critic(mdp, features, data, lam, 0.5, 60, evaluation_iterations=regressions) for lam in WEIGHTS]
-    return [float(-r.values[30:, 0].mean()) for r in runs]
+    runs = [
+        hybrid_actor_critic(mdp, features, data, lam, 0.5, ITERATIONS, evaluation_iterations=regressions) for lam in WEIGHTS
+    ]
+    return [float(-r.values[ITERATIONS // 2 :, 0].mean()) for r in runs]
 
 
 def main() -> None:
@@ -49,7 +52,7 @@ def main() -> None:
             "not covered, 10 steps": on_lock(10, False),
             "not covered, 7 steps": on_lock(7, False),
         },
-        {"covered, class not complete": on_debt(shared, 20), "covered, complete": on_debt(np.eye(5), 400)},
+        {"covered, class not complete": on_debt(shared, 20), "covered, complete": on_debt(np.eye(5), _style.sized(400, 40))},
     ]
     # 0 and infinity stand beside the logarithmic scale
     x = WEIGHTS.copy()

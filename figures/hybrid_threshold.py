@@ -8,35 +8,32 @@ that never takes the first optimal action (c2* infinite) does not help at any si
 import _style
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from experiments.optimistic_actor_critic import bait_lock, by_point, lock_study, mixed_policy
-from experiments.study import run_study
-from mdplab.solvers import backward_induction, episodic_occupancy
-from theory.coverage import single_policy_concentrability
+from experiments.declared import stored_or_run
+from experiments.optimistic_actor_critic import by_point, lock_coefficient
 
-EPISODES, RUNS = 3000, 200
-SHARES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+def failures(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Numbers of offline trajectories, and the share of runs that fail with each."""
+    failed = by_point(rows, "regret", "offline") > 0.3 * rows["episodes"].iloc[0]
+    return rows["offline"].unique(), failed.mean(axis=1)
 
 
 def main() -> None:
     """Draw the figure and write it."""
     _style.use()
-    mdp = bait_lock()
-    star = episodic_occupancy(mdp, backward_induction(mdp).policy).pair
+    table = stored_or_run("offline-threshold", quick=_style.is_quick())
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.0, 4.2), sharey=True)
     for colour, mark, mixture in zip(_style.COLOURS, "os^", (0.5, 0.2, 0.1)):
-        coefficient = single_policy_concentrability(episodic_occupancy(mdp, mixed_policy(mdp, mixture)).pair, star)
-        sizes = tuple(max(1, round(share * coefficient)) for share in SHARES)
-        table = run_study(lock_study((EPISODES,), seed=5, runs=RUNS, offline=sizes, mixture=mixture))
-        failed = (by_point(table, "regret", "offline") > 0.3 * EPISODES).mean(axis=1)
+        coefficient = lock_coefficient(mixture)
+        sizes, failed = failures(table[table["covered"] & (table["mixture"] == mixture)])
         label = f"{mixture:g} π* + {1 - mixture:g} uniform, c₂* = {coefficient:.0f}"
         left.plot(sizes, failed, color=colour, marker=mark, ms=5, label=label)
-        right.plot(np.array(sizes) / coefficient, failed, color=colour, marker=mark, ms=5)
-    sizes = (1, 10, 100, 1000, 4000)
-    table = run_study(lock_study((EPISODES,), seed=5, runs=RUNS, offline=sizes, covered=False))
+        right.plot(sizes / coefficient, failed, color=colour, marker=mark, ms=5)
     left.plot(
-        sizes,
-        (by_point(table, "regret", "offline") > 0.3 * EPISODES).mean(axis=1),
+        *failures(table[~table["covered"]]),
         color=_style.COLOURS[6],
         ls="--",
         label="first action never covered, c₂* = ∞",

@@ -13,7 +13,7 @@ from bandits.preference.iterated_improvement import iterated_tilts
 from bandits.preference.overoptimisation import covariance
 from theory.divergences import kl
 
-ROUNDS, INSTANCES = 12, 200
+ROUNDS, INSTANCES = 12, _style.sized(200, 20)
 
 
 def main() -> None:

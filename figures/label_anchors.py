@@ -10,7 +10,7 @@ import numpy as np
 
 from bandits.preference.semi_policy import semi_policy_optimisation, tilted_winners
 
-INSTANCES, EVERY = 40, 20
+INSTANCES, EVERY = _style.sized(40, 3), 20
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ from games.regularised import solve_regularised
 from theory.divergences import kl
 
 BETA = 0.05
-QUERIES = 20_000
+QUERIES, QUERIES_OF_MANY = _style.sized(20_000, 1000), _style.sized(1500, 100)
+ACTIONS = _style.sized(1000, 100)
 
 
 def runs(game: PreferenceGame, queries: int) -> dict[str, Run | MirrorProxRun]:
@@ -43,7 +44,7 @@ def main() -> None:
     _style.use()
     panels = {
         "weighted rock-paper-scissors": (rock_paper_scissors(weights=(0.5, 0.4, 0.3), logits=(0.5, 0.0, -0.5)), QUERIES),
-        "1000 actions, low rank": (low_rank(K=1000, pairs=2, scale=3.0, seed=0), 1500),
+        f"{ACTIONS} actions, low rank": (low_rank(K=ACTIONS, pairs=2, scale=3.0, seed=0), QUERIES_OF_MANY),
     }
     figure, all_axes = plt.subplots(1, 2, figsize=(11.0, 5.0), sharey=True)
     for axes, (title, (game, most)) in zip(all_axes, panels.items()):

@@ -13,6 +13,8 @@ import numpy as np
 
 from bandits.preference.listwise import dcg_regret, lambda_loss, lambda_weights, ranks
 
+LISTS, NOISY_LISTS = _style.sized(20, 3), _style.sized(400, 20)
+
 
 def discordant(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The sum of Delta over the pairs that the scores put in the wrong order, shape (...)."""
@@ -27,7 +29,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.4))
     orders = np.array(list(itertools.permutations(range(5))), dtype=float)
-    for k in range(20):
+    for k in range(LISTS):
         labels = np.broadcast_to(rng.uniform(size=5), orders.shape)
         regret, pairs = dcg_regret(orders, labels), discordant(orders, labels)
         left.plot(regret, pairs, ".", ms=3, alpha=0.5, color=_style.COLOURS[0], label="an order" if k == 0 else None)
@@ -36,11 +38,11 @@ def main() -> None:
     left.set(
         xlabel="DCG lacking to the best order", ylabel="sum of Δ over discordant pairs", title="all orders of five responses"
     )
-    noise = np.geomspace(0.1, 30, 25)
-    lists, labels = 400, rng.uniform(size=(400, 10))
+    noise = np.geomspace(0.1, 30, _style.sized(25, 7))
+    labels = rng.uniform(size=(NOISY_LISTS, 10))
     rows = []
     for level in noise:
-        scores = 10 * labels + level * rng.standard_normal((lists, 10))
+        scores = 10 * labels + level * rng.standard_normal(labels.shape)
         losses = [lambda_loss(s, psi) / np.log(2) for s, psi in zip(scores, labels)]
         rows.append((np.mean(losses), discordant(scores, labels).mean(), dcg_regret(scores, labels).mean()))
     names = ("λ-loss to the base 2", "discordant pairs", "DCG lacking")

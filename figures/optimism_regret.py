@@ -13,7 +13,7 @@ from bandits.preference.optimistic_reward import online_regret
 from bandits.preference.reward_games import one_best
 from theory.random_streams import run_seeds
 
-RUNS, HORIZON = 100, 25_600
+RUNS, HORIZON = _style.sized(100, 10), _style.sized(25_600, 800)
 ROUNDS = np.unique(np.geomspace(10, HORIZON, 60).astype(int))
 
 

@@ -10,40 +10,38 @@ import _style
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.optimistic_actor_critic import HORIZON, bait_lock, by_point, contexts_study, retuned_gap
-from experiments.study import run_study
+from experiments.declared import stored_or_run
+from experiments.optimistic_actor_critic import HORIZON, bait_lock, by_point, retuned_gap
 from mdplab.learning.optimistic_actor_critic import ActorCritic, optimistic_actor_critic
 from theory.bounds.hard_contexts import regret_lower_bound
 from theory.random_streams import run_seeds
 
-EPISODES = (2000, 8000, 32_000, 128_000)
 CONTEXTS, ACTIONS = 4, 4
 
 
 def main() -> None:
     """Draw the figure and write it."""
     _style.use()
+    table = stored_or_run("worst-gap", quick=_style.is_quick())
     figure, (left, right) = plt.subplots(1, 2, figsize=(11.0, 4.4))
-    T = np.array(EPISODES, dtype=float)
+    T = table["episodes"].unique().astype(float)
     scale = np.sqrt(HORIZON**4 * (CONTEXTS + 3) * ACTIONS * T)
-    floor = np.array(
-        [regret_lower_bound(CONTEXTS, ACTIONS, t, retuned_gap(CONTEXTS, ACTIONS, t, 0.4), HORIZON) for t in EPISODES]
-    )
-    settings = {"c = 1/2, η = 1": {"step": 1.0}, "c = 1/2, vanishing η": {"vanishing": True}, "c = 1, η = 1": {"scale": 1.0}}
-    for colour, mark, (label, switches) in zip(_style.COLOURS, "os^", settings.items()):
-        table = run_study(contexts_study(EPISODES, seed=1, runs=24, **switches))
-        samples = by_point(table, "regret", "multiple", "episodes") / scale[:, None]
+    floor = np.array([regret_lower_bound(CONTEXTS, ACTIONS, t, retuned_gap(CONTEXTS, ACTIONS, t, 0.4), HORIZON) for t in T])
+    constant, half = table["step"] == 1, table["scale"] == 0.5
+    settings = {"c = 1/2, η = 1": constant & half, "c = 1/2, vanishing η": ~constant, "c = 1, η = 1": ~half}
+    for colour, mark, (label, chosen) in zip(_style.COLOURS, "os^", settings.items()):
+        samples = by_point(table[chosen], "regret", "multiple", "episodes") / scale[:, None]
         worst = samples.mean(axis=2).argmax(axis=0)
-        chosen = samples[worst, np.arange(T.size)]
-        error = 3 * chosen.std(axis=1, ddof=1) / np.sqrt(chosen.shape[1])
-        left.errorbar(T, chosen.mean(axis=1), error, color=colour, marker=mark, ms=5, capsize=3, label=label)
+        regret = samples[worst, np.arange(T.size)]
+        error = 3 * regret.std(axis=1, ddof=1) / np.sqrt(regret.shape[1])
+        left.errorbar(T, regret.mean(axis=1), error, color=colour, marker=mark, ms=5, capsize=3, label=label)
     left.plot(T, floor / scale, color="black", ls="--", lw=1.2, label="minimax lower bound")
     left.plot(T, 8 * floor / scale, color="black", ls=":", lw=1.2, label="8 times it")
     left.set(xscale="log", yscale="log", xlabel="episodes T", ylabel="worst regret / √(H⁴SAT)", ylim=(0.008, 0.4))
     left.legend(fontsize=9, loc="center left", bbox_to_anchor=(0.02, 0.4))
 
-    marks = np.unique(np.geomspace(100, 60_000, 25).astype(int))
-    lock, seeds = bait_lock(), run_seeds(2, 32)
+    marks = np.unique(np.geomspace(100, _style.sized(60_000, 600), 25).astype(int))
+    lock, seeds = bait_lock(), run_seeds(2, _style.sized(32, 4))
     runs = {
         "optimistic, rare switching": ActorCritic(scale=0.5),
         "no optimism (c = 0)": ActorCritic(scale=0.0),

@@ -12,7 +12,7 @@ from bandits.preference.comparisons import independent_pairs, labelled
 from bandits.preference.overoptimisation import fit_tabular_reward, overoptimisation_curve
 from theory.links import bradley_terry
 
-RUNS, K = 200, 15
+RUNS, K = _style.sized(200, 20), 15
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from bandits.preference.log_linear import fit_log_linear
 from bandits.preference.pair_selection import RULES, linear_policy, sample_pool, select
 from theory.divergences import kl
 
-RUNS = 100
+RUNS = _style.sized(100, 10)
 FLIPS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
 
 

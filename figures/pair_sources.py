@@ -18,7 +18,7 @@ from theory.divergences import kl
 from theory.links import bradley_terry
 from theory.tilts import log_tilt
 
-K, PAIRS, RUNS = 12, 1000, 300
+K, PAIRS, RUNS = 12, 1000, _style.sized(300, 20)
 BETAS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STYLES = {"reference": "-", "optimum": "--", "half of the pairs from each": "-."}
 
@@ -57,7 +57,7 @@ def main() -> None:
         xscale="log", yscale="log", xlabel="temperature β", ylabel="mean gap to the optimum", title="1000 pairs, 12 responses"
     )
 
-    betas = np.geomspace(0.2, 5, 30)
+    betas = np.geomspace(0.2, 5, _style.sized(30, 8))
     bandits = [random_kl_bandit(K=5, concentration=5.0, beta=float(beta), seed=2) for beta in betas]
     constants = np.array([[gap_constant(b, law) for law in sources(b)] for b in bandits])
     for k, (label, dashes) in enumerate(STYLES.items()):

@@ -16,8 +16,8 @@ from mdplab.sampling.smc_moments import asymptotic_variance, second_moment
 from theory.random_streams import run_seeds
 
 STRENGTH = 1.5
-SIZES = np.array([16, 32, 64, 128, 256, 512, 1024, 2048, 4096])
-RUNS = 400
+SIZES = 16 * 2 ** np.arange(_style.sized(9, 4))
+RUNS = _style.sized(400, 50)
 MARKERS = dict(zip(POTENTIALS, "os^D"))
 
 
@@ -41,13 +41,13 @@ def main() -> None:
         law = steer(chain, "max", STRENGTH, int(N), run_seeds(int(N), RUNS), corrected=False).law
         wrong.append(np.sqrt(((law - target) ** 2).sum(axis=1).mean()))
     error.plot(SIZES, wrong, color="black", ls=":", marker="x", label="max, not corrected")
-    line = np.array([100.0, 4096.0])
+    line = np.array([100.0, SIZES[-1]])
     error.plot(line, 0.9 / np.sqrt(line), color="black", lw=1.0, alpha=0.5, ls="--")
     error.annotate("slope −1/2", (700, 0.9 / np.sqrt(700)), (-6, -16), textcoords="offset points", ha="right", fontsize=10)
     error.set(xscale="log", yscale="log", xlabel="particles N", ylabel="root mean squared error", title="law of the particles")
     error.legend(fontsize=9, loc="lower left")
 
-    steps = np.arange(1, 16)
+    steps = np.arange(1, _style.sized(16, 6))
     for colour, potential in zip(_style.COLOURS, POTENTIALS[:2]):
         needed = []
         for T in steps:

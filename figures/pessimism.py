@@ -32,7 +32,7 @@ def main() -> None:
     """Draw the figure and write it."""
     _style.use()
     figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.2))
-    labels = np.array([50, 100, 200, 400, 800, 1600, 3200, 6400])
+    labels = 50 * 2 ** np.arange(_style.sized(8, 3))
     curves = {
         "maximum likelihood": [expected_loss(int(N), None) for N in labels],
         "RPO, η = N^0.75": [expected_loss(int(N), N**0.75) for N in labels],
@@ -51,11 +51,12 @@ def main() -> None:
         title="number of labels",
         ylim=(2e-3, 20),
     )
-    weights = np.geomspace(0.05, 1600, 25)
-    right.plot(weights, [expected_loss(1600, float(eta)) for eta in weights], color=_style.COLOURS[0], label="RPO, N = 1600")
-    right.plot(weights, bound(np.array(1600), weights), color=_style.COLOURS[0], ls="--", label="bound")
-    right.axhline(expected_loss(1600, None), color=_style.COLOURS[1], ls="-.", label="maximum likelihood")
-    right.axvline(40, color="black", lw=0.9, ls=":", label="√N")
+    N = _style.sized(1600, 50)
+    weights = np.geomspace(0.05, N, _style.sized(25, 7))
+    right.plot(weights, [expected_loss(N, float(eta)) for eta in weights], color=_style.COLOURS[0], label=f"RPO, N = {N}")
+    right.plot(weights, bound(np.array(N), weights), color=_style.COLOURS[0], ls="--", label="bound")
+    right.axhline(expected_loss(N, None), color=_style.COLOURS[1], ls="-.", label="maximum likelihood")
+    right.axvline(np.sqrt(N), ymax=0.68, color="black", lw=0.9, ls=":", label="√N")
     right.set(xscale="log", yscale="log", xlabel="weight η of the data", title="weight of the data", ylim=(4e-3, 900))
     for axes in (left, right):
         axes.legend()

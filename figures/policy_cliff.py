@@ -20,7 +20,7 @@ EDGE = 0.5  # rewards from -EDGE to EDGE
 def main() -> None:
     """Draw the figure and write it."""
     _style.use()
-    half = np.linspace(0.0, EDGE, 121)[1:]
+    half = np.linspace(0.0, EDGE, _style.sized(121, 21))[1:]
     truth = fork(left=-1.0, right=0.0, after_left=-1.0, after_right=0.0, gamma=GAMMA)
     rewards = np.concatenate((-half[::-1], half))  # the tie itself is left out: there, every policy is optimal
 

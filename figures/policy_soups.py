@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 from bandits.preference.soups import soup
 from theory.tilts import log_partition
 
-RUNS, K, BETA = 20_000, 8, 0.5
+RUNS, K, BETA = _style.sized(20_000, 1000), 8, 0.5
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""Where the responses of labelled pairs come from: the reference, the learner, or one half of the pairs each.
+"""Where the responses of labelled pairs come from: the reference, the learner, or one half of the pairs each (claims
+rso/mixture-is-safe, vpo/online-regret).
 
 Eight covered responses with normal rewards (deviation 0.5) and a reference drawn from Dirichlet(0.5), and a bad response (reward -1)
 that the reference takes with probability 0.003; beta = 0.1. The learner maximises the Bradley-Terry likelihood over rewards in a box
@@ -23,7 +24,7 @@ from bandits.preference.optimistic_reward import refit_rounds
 from theory.links import bradley_terry
 from theory.tilts import log_tilt
 
-BANDITS, RUNS, LABELS = 30, 10, 10_000
+BANDITS, RUNS, LABELS = _style.sized(30, 3), _style.sized(10, 2), _style.sized(10_000, 1000)
 SOURCES = {
     "pairs of the reference": 0.0,
     "half of each": 0.5,

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from mdplab.learning.preference_lsvi import most_queries, pr_lsvi, query_width, unit_contexts
 from theory.random_streams import run_seeds
 
-ROUNDS, SLOPE, SIGMA = 16_000, 4.0, 0.5
+ROUNDS, RUNS, SLOPE, SIGMA = _style.sized(16_000, 1000), _style.sized(64, 8), 4.0, 0.5
 EPSILONS = np.geomspace(1.0, 0.025, 11)
 
 
@@ -31,7 +31,7 @@ def budget_constant() -> float:
 def main() -> None:
     """Draw the figure and write it."""
     _style.use()
-    problem, seeds = unit_contexts(seed=0), run_seeds(0, 64)
+    problem, seeds = unit_contexts(seed=0), run_seeds(0, RUNS)
     runs = [pr_lsvi(problem, ROUNDS, float(epsilon), seeds, sigma=SIGMA) for epsilon in EPSILONS]
     queries = np.array([r.queries.mean() for r in runs])
     regret = np.array([r.pseudo_regret.mean() for r in runs])

@@ -17,10 +17,11 @@ def main() -> None:
     """Draw the figure and write it."""
     _style.use()
     rng = np.random.default_rng(0)
+    problems = _style.sized(100, 10)
     accuracy: dict[str, list[float]] = {"with": [], "without": []}
-    everything = np.broadcast_to(np.arange(20), (100, 20))
+    everything = np.broadcast_to(np.arange(20), (problems, 20))
     for n in SIZES:
-        data = sparse_preferences(100, n, 20, 2, 2.0, rng)
+        data = sparse_preferences(problems, n, 20, 2, 2.0, rng)
         for name, named in (("with", data.named), ("without", everything)):
             errors = ranking_error(fit_named(data.differences, named, 1e-3), data.parameter)
             accuracy[name].append(1 - float(errors.mean()))

@@ -14,7 +14,7 @@ from bandits.preference.kl_bandit import kl_gap
 from bandits.preference.reward_difference import gap_bounds, reward_difference_loss
 from theory.tilts import log_tilt
 
-POLICIES = 500
+POLICIES = _style.sized(500, 100)
 
 
 def main() -> None:

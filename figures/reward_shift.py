@@ -20,7 +20,7 @@ from bandits.preference.pairwise_ppo import (
     policy_gradient_variance,
 )
 
-SHIFTS = np.geomspace(0.01, 100, 81)
+SHIFTS = np.geomspace(0.01, 100, _style.sized(81, 13))
 
 
 def main() -> None:

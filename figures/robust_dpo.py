@@ -19,8 +19,8 @@ from bandits.preference.robust_dpo import (
 )
 from theory.pair_losses import logistic, robust
 
-SIZES = (500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
-RUNS = 60
+SIZES = _style.sized((500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000), (500, 2000, 8000))
+RUNS = _style.sized(60, 5)
 RADIUS = 15.0  # ten times the length of the true parameter
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     left.set_title("lines: sandwich formula; dotted: the floors of DPO", fontsize=11)
     left.legend(fontsize=9)
 
-    size, flips = 16_000, np.linspace(0.0, 0.4, 9)
+    size, flips = _style.sized(16_000, 2000), np.linspace(0.0, 0.4, _style.sized(9, 3))
     dense = np.linspace(0.0, 0.4, 81)
     right.plot(flips, [_error(bandit, flip, size) for flip in flips], "o", color=_style.COLOURS[0], label="robust DPO")
     right.plot(dense, [_predicted(bandit, flip, size) for flip in dense], color=_style.COLOURS[0], label="sandwich formula")

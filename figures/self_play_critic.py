@@ -14,8 +14,8 @@ from games.linear_programming import solve_nash_lp
 from games.prox import normalise
 from games.zero_sum import ZeroSumGame, detection, hedge_self_play, hedge_steps
 
-ROUNDS = 2000
-GAMES = 100
+ROUNDS = _style.sized(2000, 200)
+GAMES = _style.sized(100, 10)
 Floats = NDArray[np.float64]
 
 
@@ -52,7 +52,7 @@ def main() -> None:
             axes.plot(rounds, np.mean(values, axis=0), color=colour, ls=dashes, label=name)
         axes.set(xscale="log", xlabel="round", xlim=(1, ROUNDS))
     radius = np.sqrt(np.log(6) / (2 * ROUNDS)) + np.sqrt(np.log(8) / (2 * ROUNDS))
-    left.plot([ROUNDS], [-radius], "v", color="black", ms=7, clip_on=False, label="proved for the average, at 2000")
+    left.plot([ROUNDS], [-radius], "v", color="black", ms=7, clip_on=False, label=f"proved for the average, at {ROUNDS}")
     left.axhline(0, color="black", lw=0.8)
     left.set(title="worst error: detection less the value of the game", ylabel="probability")
     right.set(title="uniformly drawn error: detection")

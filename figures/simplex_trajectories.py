@@ -27,7 +27,7 @@ BETA, ITERATIONS = 0.05, 120
 
 def triangle(axes: Axes, game: PreferenceGame, title: str) -> None:
     """The empty simplex: corners named after actions, and on each edge who beats whom, and by how much."""
-    axes.set(aspect="equal", title=title, xlim=(-0.13, 1.13), ylim=(-0.14, 1.0))
+    axes.set(aspect="equal", title=title, xlim=(-0.2, 1.2), ylim=(-0.14, 1.0))
     axes.axis("off")
     axes.fill(*CORNERS.T, facecolor="none", edgecolor="0.35", lw=1.0)
     for level in (0.25, 0.5, 0.75):
@@ -44,7 +44,7 @@ def triangle(axes: Axes, game: PreferenceGame, title: str) -> None:
         along = (CORNERS[winner] - CORNERS[loser]) * 0.06
         place = middle + 0.1 * (middle - centre)
         axes.annotate("", place + along, place - along, arrowprops={"arrowstyle": "->", "color": "0.35"})
-        outside = middle + 0.36 * (middle - centre)
+        outside = middle + 0.44 * (middle - centre)
         axes.text(*outside, f"{0.5 + game.A[winner, loser]:.0%}", ha="center", va="center", color="0.35", fontsize=9)
 
 

@@ -19,7 +19,8 @@ from games.common_payoff import (
 )
 from games.prox import normalise
 
-STEPS = np.linspace(0.1, 12, 70)
+STEPS = np.linspace(0.1, 12, _style.sized(70, 15))
+GAMES = _style.sized(200, 20)
 Floats = NDArray[np.float64]
 
 
@@ -29,11 +30,11 @@ def changes(game: CommonPayoffGame, start: list[Floats]) -> Floats:
     return np.array([expected_payoff(game, simultaneous_mirror_descent(game, start, eta)) - before for eta in STEPS.tolist()])
 
 
-def worst_of_random(actions: tuple[int, ...], games: int = 200) -> Floats:
+def worst_of_random(actions: tuple[int, ...]) -> Floats:
     """The smallest change over random games with payoffs in [0, 1] and random policies, for each of STEPS."""
     rng = np.random.default_rng(0)
     rows = []
-    for seed in range(games):
+    for seed in range(GAMES):
         start = [normalise(rng.standard_normal(k)) for k in actions]
         rows.append(changes(common_payoff(actions=actions, seed=seed), start))
     return np.min(rows, axis=0)
@@ -55,8 +56,8 @@ def main() -> None:
         right.plot(
             STEPS, changes(game, [normalise([0.5, 0.0])] * n), color=colour, ls=dashes, label=f"must differ, {n} players"
         )
-    right.plot(STEPS, worst_of_random((3, 3)), color="black", label="worst of 200 random, 2 players")
-    right.plot(STEPS, worst_of_random((3, 3, 3)), color="black", ls="--", label="worst of 200 random, 3 players")
+    right.plot(STEPS, worst_of_random((3, 3)), color="black", label=f"worst of {GAMES} random, 2 players")
+    right.plot(STEPS, worst_of_random((3, 3, 3)), color="black", ls="--", label=f"worst of {GAMES} random, 3 players")
     right.set(title="more players (e = 0.5), and random games")
 
     for axes in (left, right):

@@ -17,7 +17,7 @@ from mdplab.models.token_tree import random_token_tree
 from mdplab.solvers.token_tree import soft_backup
 from theory.bradley_terry_fit import fit_bradley_terry
 
-TREES = 300
+TREES = _style.sized(300, 30)
 EDGE = 9.0
 
 

@@ -10,14 +10,10 @@ import _style
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.token_feedback import sentence_gaps, token_gaps
+from experiments.declared import stored_or_run
 from mdplab.learning.token_rewards import expected_queries
-from mdplab.models.token_tree import TokenTree
 
 TOKENS, HORIZON = 2, 8
-STEPS = 6
-NUMBERS = (250, 500, 1000, 2000, 4000, 8000)
-RUNS = 40
 
 
 def main() -> None:
@@ -31,20 +27,20 @@ def main() -> None:
     left.set(yscale="log", xlabel="delay ξ of the feedback", ylabel="expected queries", title="a hidden response, A = 2, H = 8")
     left.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93))
 
-    rng = np.random.default_rng(0)
-    reference = tuple(np.full((2**t, 2), -np.log(2)) for t in range(STEPS))
-    tree = TokenTree(tuple(np.tile(rng.standard_normal(2), (2**t, 1)) for t in range(STEPS)), reference)
-    for gaps, dashes, label in ((sentence_gaps, "s--", "64 rewards of responses"), (token_gaps, "o-", "6 rewards of tokens")):
-        found = np.array([gaps(tree, 0.5, n, RUNS, 1) for n in NUMBERS])
-        (curve,) = right.plot(NUMBERS, found.mean(axis=1), dashes, label=label)
-        right.fill_between(NUMBERS, *np.quantile(found, (0.1, 0.9), axis=1), color=curve.get_color(), alpha=0.2, lw=0)
-    line = found.mean(axis=1)[-1] * NUMBERS[-1] / np.array(NUMBERS)
-    right.plot(NUMBERS, line, color="black", lw=1.0, alpha=0.6)
-    right.annotate("slope −1", (NUMBERS[-2], line[-2]), (4, 8), textcoords="offset points", fontsize=10)
+    table = stored_or_run("token-feedback", quick=_style.is_quick())
+    for fit, dashes, label in (("responses", "s--", "64 rewards of responses"), ("tokens", "o-", "6 rewards of tokens")):
+        gaps = table[table["fit"] == fit].groupby("n")["gap"]
+        mean = gaps.mean()
+        (curve,) = right.plot(mean.index, mean, dashes, label=label)
+        right.fill_between(mean.index, gaps.quantile(0.1), gaps.quantile(0.9), color=curve.get_color(), alpha=0.2, lw=0)
+    numbers = mean.index.to_numpy()
+    line = mean.iloc[-1] * numbers[-1] / numbers
+    right.plot(numbers, line, color="black", lw=1.0, alpha=0.6)
+    right.annotate("slope −1", (numbers[-2], line[-2]), (4, 8), textcoords="offset points", fontsize=10)
     right.set(
         xscale="log", yscale="log", xlabel="comparisons n", ylabel=r"$J(\pi^\star) - J(\hat\pi)$", title="additive rewards"
     )
-    right.set_xticks(NUMBERS, [str(n) for n in NUMBERS])
+    right.set_xticks(numbers, [str(n) for n in numbers])
     right.minorticks_off()
     right.legend(loc="lower left")
     for path in _style.save(figure, "token_feedback"):

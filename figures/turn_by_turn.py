@@ -12,8 +12,8 @@ import numpy as np
 
 from mdplab.learning.relative_future import Histories, chain_value, refuel_on_chain
 
-HORIZONS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
-RUNS = 200
+HORIZONS = _style.sized((1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20), (1, 2, 4, 8))
+RUNS = _style.sized(200, 20)
 COMPARISONS = 40 * 50
 LEARNERS: tuple[tuple[Histories, str, str, str], ...] = (
     ("learner", _style.COLOURS[0], "o-", "A: histories of the learner"),

@@ -6,14 +6,13 @@ Mean pseudo-regret over 400 runs on two-armed Bernoulli bandits, with the bound 
 import _style
 import matplotlib.pyplot as plt
 
-from experiments.study import run_study
-from experiments.ucb1_regret import ucb1_regret
+from experiments.declared import stored_or_run
 
 
 def main() -> None:
     """Draw the figure and write it."""
     _style.use()
-    table = run_study(ucb1_regret())
+    table = stored_or_run("ucb1-regret", quick=_style.is_quick())
     figure, axes = plt.subplots()
     for colour, (gap, rows) in zip(_style.COLOURS, table.groupby("gap")):
         curve = rows.groupby("round").agg(regret=("regret", "mean"), error=("regret", "sem"), bound=("bound", "first"))

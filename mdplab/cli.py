@@ -1,4 +1,4 @@
-"""The command line: ``mdplab verify``, ``claims``, ``replay``, ``cite``, ``export``, ``new-paper``, ``solve``, ``info``."""
+"""The command line ``mdplab``: claims and their ledger, figures, the site, studies, and solving a model."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Verify, by computation, what papers on reinforcement learning theory prove and claim.",
+    epilog="Example: mdplab verify ucb1. `mdplab COMMAND --help` shows the options of a command, and an example.",
 )
 
 
@@ -40,11 +41,17 @@ def _bad_input_exits_with_2(command: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-@app.command(epilog="Example: mdplab verify nash-mp classical/bellman-contraction --profile full --seed 1")
+@app.command(
+    short_help="Check claims, print the table, write the ledger.",
+    epilog="Example: mdplab verify nash-mp classical/bellman-contraction --profile full --seed 1",
+)
 @_bad_input_exits_with_2
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[PAPER|CLAIM]...", help="what to check; everything if left out")
+        list[str] | None,
+        typer.Argument(
+            metavar="[PAPER|CLAIM]...", help="claims of mdplab's papers; all if left out; your own are run by pytest"
+        ),
     ] = None,
     theme: Annotated[str | None, typer.Option(help="only claims of this theme")] = None,
     profile: Annotated[str, typer.Option(help="quick or full: how many and how large instances")] = "quick",
@@ -75,7 +82,8 @@ def verify(
     if lines:
         console.print(f"{len(lines)} claims were finished by an earlier run and are kept.")
     workers = min(jobs or os.cpu_count() or 1, max(1, len(left)))
-    warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being processed")  # joblib's, when interrupted
+    for words in (r"\d+ tasks which were still being processed", "A worker stopped while some jobs"):  # joblib's; harmless here
+        warnings.filterwarnings("ignore", message=words)
     try:
         found = journal.keep(suite.run(left, package=CHECKS, profile=profile, seed=seed, jobs=workers))
         lines += _progress(found, len(left), console)
@@ -114,7 +122,7 @@ def _progress(lines: Any, total: int, console: Any) -> Any:
             yield line
 
 
-@app.command(epilog="Example: mdplab claims --theme games")
+@app.command(short_help="List the claims: kind, source, expected verdict.", epilog="Example: mdplab claims --theme games")
 @_bad_input_exits_with_2
 def claims(
     theme: Annotated[str | None, typer.Option(help="only claims of this theme")] = None,
@@ -164,11 +172,13 @@ def replay(
     key: Annotated[str, typer.Argument(help="an instance, as the ledger writes it")],
     control: Annotated[str | None, typer.Option(help="run this control of the claim instead")] = None,
     profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
+    checks: Annotated[Path | None, typer.Option(help="your file or folder of checks; the papers of mdplab if left out")] = None,
 ) -> None:
     """Run a claim on one instance again and show both sides."""
     from theory.claims import engine, suite
 
-    (made,) = suite.select(suite.discover(CHECKS), [claim])[:1]
+    known = suite.discover(CHECKS) if checks is None else suite.discover_files(checks)
+    (made,) = suite.select(known, [claim])[:1]
     if made.id != claim:
         raise InputError(f"{claim!r} is a paper; replay needs one of its claims, such as {made.id}.")
     suite.check_settings(profile, seed=0)
@@ -180,20 +190,38 @@ def replay(
         typer.echo(f"  {test.name}: [{test.low:.6g}, {test.high:.6g}] at level {test.level:.2g} from {test.samples} samples")
 
 
-LedgerFile = Annotated[Path, typer.Option("--ledger", help="the ledger that is cited")]
+LEDGER, SELECTION = Path("ledger/ledger.json"), Path("ledger/selection/ledger.json")
+LedgerFile = Annotated[
+    Path, typer.Option("--ledger", help="the ledger that is read; `mdplab verify` and `pytest --ledger` write one")
+]
 
 
-@app.command(epilog="Example: mdplab cite nash-mp/kl-contraction")
+def _book(path: Path) -> dict[str, Any]:
+    """The ledger in a file; a file that is not there is told with where one may be, or how to get one."""
+    from theory.claims.ledger import read_json
+
+    if not path.exists():
+        there = (
+            f"there is {SELECTION}, which --ledger can name"
+            if SELECTION.exists()
+            else "`mdplab verify` writes ledger/ledger.json"
+        )
+        raise InputError(f"{path} cannot be read: there is no such file; {there}.")
+    return read_json(path)
+
+
+@app.command(
+    short_help="BibTeX of a paper, and lines that pin ledger entries.", epilog="Example: mdplab cite nash-mp/kl-contraction"
+)
 @_bad_input_exits_with_2
 def cite(
     name: Annotated[str, typer.Argument(metavar="CLAIM|PAPER", help="a claim's id or a paper's key")],
-    ledger: LedgerFile = Path("ledger/ledger.json"),
+    ledger: LedgerFile = LEDGER,
 ) -> None:
     """Print BibTeX of the paper, and for each claim a line that pins its entry in the ledger."""
     from theory.claims import citing
-    from theory.claims.ledger import read_json
 
-    book = read_json(ledger)
+    book = _book(ledger)
     lines = citing.entries_of(book, name, ledger)
     for entry in dict.fromkeys(map(citing.bibtex, lines)):
         typer.echo(entry)
@@ -201,21 +229,25 @@ def cite(
         typer.echo(f"% {citing.pin(book, line)}")
 
 
-@app.command(epilog="Example: mdplab export nash-mp/kl-contraction --latex --out appendix")
+@app.command(
+    short_help="A LaTeX table of claims, and their figures.",
+    epilog="Example: mdplab export nash-mp/kl-contraction --latex --out appendix",
+)
 @_bad_input_exits_with_2
 def export(
     name: Annotated[str, typer.Argument(metavar="CLAIM|PAPER", help="a claim's id or a paper's key")],
-    ledger: LedgerFile = Path("ledger/ledger.json"),
+    ledger: LedgerFile = LEDGER,
     latex: Annotated[bool, typer.Option("--latex/--json", help="a table for LaTeX, or the ledger's lines")] = True,
     out: Annotated[Path | None, typer.Option(help="write each claim's figure to this folder, as TikZ and as PNG")] = None,
 ) -> None:
     """Print a table of the claims for an appendix, with the lines that pin them as comments; write their figures."""
     from theory.claims import citing
-    from theory.claims.ledger import read_json
 
-    book = read_json(ledger)
+    book = _book(ledger)
     lines = citing.entries_of(book, name, ledger)
     typer.echo(citing.latex_table(lines) if latex else json.dumps(lines, indent=1, ensure_ascii=False))
+    if latex:
+        typer.echo(r"% needs \usepackage{amsmath,amssymb}")
     for line in lines:
         if latex:
             typer.echo(f"% {citing.pin(book, line)}")
@@ -225,7 +257,11 @@ def export(
             typer.echo(f"% figure of {line['id']}: {told}", err=not latex)
 
 
-@app.command(name="new-paper", epilog="Example: mdplab new-paper my-theorem --title 'My theorem' && pytest my_checks/")
+@app.command(
+    name="new-paper",
+    short_help="Write a check file that runs, to begin with.",
+    epilog="Example: mdplab new-paper my-theorem --title 'My theorem' && pytest my_checks/",
+)
 @_bad_input_exits_with_2
 def new_paper(
     key: Annotated[str, typer.Argument(help="begins the ids of the paper's claims, such as my-theorem")],
@@ -241,7 +277,10 @@ def new_paper(
     typer.echo(f"{path} is written; run it: pytest {path} --ledger ledger.json")
 
 
-@app.command(epilog="Example: mdplab figures policy_cliff --out pictures")
+@app.command(
+    short_help="List the figures, or draw them, with a gallery page.",
+    epilog="Example: mdplab figures policy_cliff --out pictures",
+)
 @_bad_input_exits_with_2
 def figures(
     names: Annotated[
@@ -250,6 +289,12 @@ def figures(
     everything: Annotated[bool, typer.Option("--all", help="draw every figure")] = False,
     out: Annotated[Path, typer.Option(help="folder of the SVG and PNG files and the gallery")] = Path("figures/out"),
     jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="the quick size: fewer and smaller runs than the captions say, a second or two each")
+    ] = False,
+    studies: Annotated[
+        Path, typer.Option(help="where `mdplab study run` keeps studies; a figure reads its study there if it is finished")
+    ] = Path("studies"),
 ) -> None:
     """List the figures, or draw some of them or all, with a gallery page."""
     from mdplab import gallery
@@ -259,24 +304,29 @@ def figures(
     if not names and not everything:
         for figure in chosen:
             typer.echo(f"{figure.name:28} {figure.headline}")
-        typer.echo(f"{len(chosen)} figures; name those to be drawn, or draw --all.")
+        typer.echo(f"{len(chosen)} figures; name those to be drawn, or draw --all, perhaps in the --quick size.")
         return
     began, count = time.perf_counter(), 0
     try:
-        for figure in gallery.draw_all(chosen, out, jobs):
+        for figure, said in gallery.draw_all(chosen, out, jobs, quick=quick, studies=studies):
             count += 1
-            typer.echo(f"[{count}/{len(chosen)}] {out / figure.name}.svg ({time.perf_counter() - began:.0f} s)")
+            size = f", {gallery.QUICK}" if quick else ""
+            typer.echo(f"[{count}/{len(chosen)}] {out / figure.name}.svg ({time.perf_counter() - began:.0f} s{size})")
+            if said:
+                typer.echo(said, err=True)
     except gallery.FigureError as error:
         typer.echo(f"mdplab: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"gallery: {gallery.write_gallery(known, out)}")
 
 
-@app.command(epilog="Example: mdplab site public --no-notebooks")
+@app.command(
+    short_help="Build a static site: ledger, papers, figures, guides.", epilog="Example: mdplab site public --no-notebooks"
+)
 @_bad_input_exits_with_2
 def site(
     out: Annotated[Path, typer.Argument(metavar="DIR", help="folder of the site")],
-    ledger: LedgerFile = Path("ledger/ledger.json"),
+    ledger: LedgerFile = LEDGER,
     drawn: Annotated[Path, typer.Option("--figures", help="folder of drawn figures; those in it are shown")] = Path(
         "figures/out"
     ),
@@ -284,9 +334,8 @@ def site(
 ) -> None:
     """Build a static site: the ledger, a page for each paper, figures, notebooks, guides and the reference."""
     from mdplab.site import SiteError, build_site
-    from theory.claims.ledger import read_json
 
-    book = read_json(ledger)
+    book = _book(ledger)
     try:
         build_site(book, out, drawn=drawn, notebooks=notebooks)
     except SiteError as error:
@@ -296,14 +345,21 @@ def site(
 
 
 study = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Long sampled studies: run them, see how far they are, take the table."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Long sampled studies: run them, see how far they are, take the table.",
+    short_help="Long sampled studies: run, resume, export them.",
+    epilog="Example: mdplab study run ucb1-regret --workers 2",
 )
 app.add_typer(study, name="study")
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="a declared study; `mdplab study list` shows them")]
 StudyFolder = Annotated[Path, typer.Option(help="where studies are kept")]
+MixVersions = Annotated[
+    bool, typer.Option("--mix-versions", help="go on where other code began; each row tells the version that measured it")
+]
 
 
-@study.command(name="list", epilog="Example: mdplab study list")
+@study.command(name="list", short_help="List the declared studies, with what they cost.", epilog="Example: mdplab study list")
 @_bad_input_exits_with_2
 def list_studies() -> None:
     """List the declared studies: what they measure, how many runs they make, what they cost."""
@@ -314,7 +370,7 @@ def list_studies() -> None:
         typer.echo(f"{name:22} {runs:7} runs, about {_duration(known.seconds)} on one core. {known.what}")
 
 
-@study.command(epilog="Example: mdplab study run ucb1-regret --workers 2")
+@study.command(short_help="Run a study, or what is missing of it.", epilog="Example: mdplab study run ucb1-regret --workers 2")
 @_bad_input_exits_with_2
 def run(
     name: StudyName,
@@ -323,7 +379,7 @@ def run(
     backend: Annotated[str, typer.Option(help="loky (this machine) or dask (a cluster)")] = "loky",
     scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler; a local cluster if left out")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="forget what is there")] = False,
-    mix_versions: Annotated[bool, typer.Option("--mix-versions", help="go on with other code")] = False,
+    mix_versions: MixVersions = False,
 ) -> None:
     """Run a study, or what is missing of it, and write its table; a killed run goes on where it was."""
     from experiments.declared import declared
@@ -332,10 +388,12 @@ def run(
     known = declared(name)
     typer.echo(f"{name}: about {_duration(known.seconds / workers)} for all of it on {workers} core(s).", err=True)
     try:
-        table = run_study(
-            known.make(), folder, workers=workers, backend=backend, scheduler=scheduler, progress=True,  # type: ignore[arg-type]
-            restart=restart, mix_versions=mix_versions,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: typer.echo(f"mdplab: {message}", err=True)  # a damaged piece
+            table = run_study(
+                known.make(), folder, workers=workers, backend=backend, scheduler=scheduler, progress=True,  # type: ignore[arg-type]
+                restart=restart, mix_versions=mix_versions,
+            )  # fmt: skip
     except StudyError as error:
         typer.echo(f"mdplab: {error}", err=True)
         raise typer.Exit(1) from None
@@ -345,21 +403,22 @@ def run(
     typer.echo(f"{folder / name / 'table.parquet'}: {len(table)} rows")
 
 
-@study.command(epilog="Example: mdplab study resume ucb1-regret")
+@study.command(short_help="Go on with a study that was begun.", epilog="Example: mdplab study resume ucb1-regret")
 @_bad_input_exits_with_2
 def resume(
     name: StudyName,
     folder: StudyFolder = Path("studies"),
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    mix_versions: MixVersions = False,
 ) -> None:
     """Go on with a study that was begun; a sentence if there is nothing to go on with."""
     from experiments.declared import declared
     from experiments.study import study_status
 
-    known = declared(name)
-    if study_status(known.make(), folder).done == 0:
+    found = study_status(declared(name).make(), folder)
+    if found.done == 0 and found.refusal is None and not found.damaged:
         raise InputError(f"nothing of the study {name} is kept in {folder}; `mdplab study run {name}` begins it.")
-    run(name, folder, workers, "loky", None, False, False)
+    run(name, folder, workers, "loky", None, False, mix_versions)
 
 
 @study.command(epilog="Example: mdplab study status ucb1-regret")
@@ -371,8 +430,9 @@ def status(name: StudyName, folder: StudyFolder = Path("studies")) -> None:
 
     known = declared(name)
     found = study_status(known.make(), folder)
-    left = known.seconds * (1 - found.done / found.runs)
-    typer.echo(f"{name}: {found.done} of {found.runs} runs are kept; about {_duration(left)} of one core are left.")
+    left = f"about {_duration(known.seconds * (1 - found.done / found.runs))} of one core are left"
+    told = left if found.done < found.runs else "it is finished"
+    typer.echo(f"{name}: {found.done} of {found.runs} runs are kept; {told}.")
     for path in found.damaged:
         typer.echo(f"damaged: {path} (it is measured again)")
     if found.refusal is not None:
@@ -386,28 +446,11 @@ def export_study(
     path: Annotated[Path, typer.Argument(help="a file .csv or .parquet")],
     folder: StudyFolder = Path("studies"),
 ) -> None:
-    """Write the table of a finished study to a file."""
+    """Write the table of a finished study to a file, CSV or Parquet."""
+    from experiments import study as studies
     from experiments.declared import declared
-    from experiments.study import study_status
 
-    known = declared(name)
-    found = study_status(known.make(), folder)
-    if found.refusal is not None:
-        raise InputError(found.refusal)
-    source = folder / name / "table.parquet"
-    if found.done < found.runs or not source.exists():
-        raise InputError(f"the study {name} in {folder} is not finished: {found.done} of {found.runs} runs are kept.")
-    try:
-        if path.suffix == ".csv":
-            import pandas as pd
-
-            pd.read_parquet(source).to_csv(path, index=False)
-        elif path.suffix == ".parquet":
-            path.write_bytes(source.read_bytes())
-        else:
-            raise InputError(f"a table is exported to a file .csv or .parquet, not {path.name}.")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    studies.export_study(declared(name).make(), folder, path)
     typer.echo(f"{path} is written")
 
 
@@ -420,7 +463,10 @@ Model = Annotated[str, typer.Argument(help=MODEL_HELP)]
 Gamma = Annotated[float | None, typer.Option(help="discount; the model's own (0.99 where it has none) if left out")]
 
 
-@app.command(epilog="Example: mdplab solve FrozenLake-v1:map_name=8x8 --gamma 0.99 --json")
+@app.command(
+    short_help="Solve a model, with a certified bracket.",
+    epilog="Example: mdplab solve FrozenLake-v1:map_name=8x8 --gamma 0.99 --json",
+)
 @_bad_input_exits_with_2
 def solve(
     model: Model,
@@ -473,7 +519,9 @@ def solve(
     typer.echo(f"{'width':12} {solution.width:.3g}")
 
 
-@app.command(epilog="Example: mdplab info garnet:S=1000,A=10,b=5,seed=0")
+@app.command(
+    short_help="Describe a model: size, rewards, communication.", epilog="Example: mdplab info garnet:S=1000,A=10,b=5,seed=0"
+)
 @_bad_input_exits_with_2
 def info(model: Model, gamma: Gamma = None) -> None:
     """Describe a model: its size, its rewards, and how its states communicate."""

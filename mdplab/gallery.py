@@ -6,6 +6,7 @@ Each script in ``figures/`` draws one figure; its docstring is the caption and n
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from theory.errors import InputError, Unavailable, nearest
 
 SCRIPTS = Path(__file__).parent.parent / "figures"
 TEMPLATE = "gallery.html.j2"
+QUICK = "quick size"  # what _style.save writes into a picture that is drawn in that size
 
 
 class FigureError(RuntimeError):
@@ -34,8 +36,14 @@ class Figure:
 
     @property
     def headline(self) -> str:
-        """The first sentence of the caption."""
+        """The first paragraph of the caption, in one line."""
         return " ".join(self.caption.split("\n\n")[0].split())
+
+    def title(self, drawn: Path) -> str:
+        """The name, and a warning if the picture in the folder ``drawn`` has the quick size."""
+        head = (drawn / f"{self.name}.svg").read_text(encoding="utf-8")[:2000]
+        quick = f"<dc:description>{QUICK}</dc:description>" in head
+        return f"{self.name} ({QUICK}: fewer and smaller runs than the caption says)" if quick else self.name
 
 
 def figures(folder: Path | None = None) -> dict[str, Figure]:
@@ -58,23 +66,33 @@ def select(known: dict[str, Figure], names: Sequence[str]) -> list[Figure]:
     return [known[name] for name in dict.fromkeys(names)] or [*known.values()]
 
 
-def draw(figure: Figure, out: Path) -> None:
-    """Run the script, which writes ``<name>.svg`` and ``<name>.png`` to ``out``. Raises :class:`FigureError` if it fails."""
-    done = subprocess.run([sys.executable, figure.script, out.resolve()], capture_output=True, text=True, check=False)
+def draw(figure: Figure, out: Path, *, quick: bool = False, studies: Path | None = None) -> str:
+    """Run the script, which writes ``<name>.svg`` and ``<name>.png`` to ``out``, and return what it says on standard error.
+
+    ``quick`` draws it in the quick size. ``studies`` is the folder of stored studies, ``studies`` if left out; where a figure's
+    study is finished there, it is read, and else computed, to the same bytes. Raises :class:`FigureError` if the script fails.
+    """
+    chosen = {"MDPLAB_FIGURE_SIZE": "quick" if quick else "full"} | (
+        {} if studies is None else {"MDPLAB_STUDIES": str(studies)}
+    )
+    command = [sys.executable, str(figure.script), str(out.resolve())]
+    done = subprocess.run(command, env=os.environ | chosen, capture_output=True, text=True, check=False)
+    said = done.stderr.strip()
     if done.returncode:
-        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise FigureError(f"the figure {figure.name} could not be drawn: {last}")
+        raise FigureError(f"the figure {figure.name} could not be drawn: {(said or 'it said nothing').splitlines()[-1]}")
+    return said
 
 
-def draw_all(chosen: Sequence[Figure], out: Path, jobs: int = 1) -> Iterator[Figure]:
-    """Draw the figures and yield each when it is written; ``jobs`` at a time."""
+def draw_all(
+    chosen: Sequence[Figure], out: Path, jobs: int = 1, *, quick: bool = False, studies: Path | None = None
+) -> Iterator[tuple[Figure, str]]:
+    """Draw the figures as :func:`draw` does, ``jobs`` at a time, and yield each when it is written, with what its script said."""
     from joblib import Parallel, delayed
 
     out.mkdir(parents=True, exist_ok=True)
 
-    def one(figure: Figure) -> Figure:
-        draw(figure, out)
-        return figure
+    def one(figure: Figure) -> tuple[Figure, str]:
+        return figure, draw(figure, out, quick=quick, studies=studies)
 
     yield from Parallel(n_jobs=jobs, backend="threading", return_as="generator_unordered")(delayed(one)(f) for f in chosen)
 
@@ -91,7 +109,7 @@ def write_gallery(known: dict[str, Figure], out: Path) -> Path:
         lstrip_blocks=True,
     )
     shown = [
-        {"name": f.name, "caption": paragraphs(f.caption, set()), "headline": f.headline}
+        {"name": f.name, "caption": paragraphs(f.caption, set()), "headline": f.headline, "title": f.title(out)}
         for f in known.values()
         if (out / f"{f.name}.svg").exists()
     ]

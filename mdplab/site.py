@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mdplab import gallery
-from theory.claims.page import write_page
+from theory.claims import page as ledger_page
 from theory.claims.paper_pages import PaperPage, paper_pages
 from theory.errors import InputError, Unavailable
 
@@ -26,6 +26,8 @@ HOUSE = Path(__file__).parent.parent
 ROOMS = ("mdplab", "bandits", "games", "theory", "experiments")
 # The theme's search runs in a worker, which it would fetch a stand-in for from the network where pages are on the disk.
 REMOTE_WORKER, WORKER = "https://unpkg.com/iframe-worker/shim", "file_worker.js"
+OWN_THEOREM = "docs/writing_claims.md"
+ALONE = "---\nhide:\n  - navigation\n---\n"  # before a page that is the only one of its tab
 NEEDED = ("mkdocs", "material", "mkdocstrings", "nbconvert")
 
 
@@ -54,11 +56,14 @@ def build_site(
         pages = work / "pages"
         (pages / "assets").mkdir(parents=True)
         shutil.copytree(house / "docs", pages / "docs")
-        shutil.copy(house / "README.md", pages / "index.md")
+        (pages / "index.md").write_text(ALONE + (house / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
         for sheet in (house / "theory" / "claims" / "templates" / "claim.css", house / "mdplab" / "templates" / "site.css"):
             shutil.copy(sheet, pages / "assets")
         shutil.copy(Path(__file__).parent / "templates" / WORKER, pages / "assets")
-        write_page(book, pages / "ledger.html")
+        back = '<p><a href="index.html">mdplab</a> · <a href="papers/index.html">papers</a></p>\n'  # the page is not MkDocs'
+        (pages / "ledger.html").write_text(
+            ledger_page.page(book).replace("<header>\n", f"<header>\n{back}", 1), encoding="utf-8"
+        )
         papers = paper_pages(book, house)
         _write_papers(papers, pages / "papers")
         _write_sources(house / "paper_checks", pages / "source")
@@ -67,7 +72,9 @@ def build_site(
             navigation.append({"Figures": "figures/index.md"})
         if notebooks:
             navigation.append({"Notebooks": _write_notebooks(house / "notebooks", pages / "notebooks")})
-        navigation.append({"Guides": [f"docs/{path.name}" for path in sorted((house / "docs").glob("*.md"))]})
+        guides = sorted(f"docs/{path.name}" for path in (house / "docs").glob("*.md"))
+        navigation.append({"Your own theorem": OWN_THEOREM})
+        navigation.append({"Guides": [guide for guide in guides if guide != OWN_THEOREM]})
         navigation.append({"Reference": _write_reference(house, pages / "reference")})
         (work / "mkdocs.yml").write_text(json.dumps(_settings(navigation, house), indent=1), encoding="utf-8")  # JSON is YAML
         done = subprocess.run(
@@ -88,11 +95,11 @@ def build_site(
         )
         if done.returncode:
             raise SiteError(f"the site could not be built: {(done.stderr.strip() or 'MkDocs said nothing').splitlines()[-1]}")
-    for page in out.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
+    for path in out.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
         if REMOTE_WORKER in text:
-            here = "../" * (len(page.relative_to(out).parts) - 1)
-            page.write_text(text.replace(REMOTE_WORKER, f"{here}assets/{WORKER}"), encoding="utf-8")
+            here = "../" * (len(path.relative_to(out).parts) - 1)
+            path.write_text(text.replace(REMOTE_WORKER, f"{here}assets/{WORKER}"), encoding="utf-8")
 
 
 def _settings(navigation: list[Any], house: Path) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def _settings(navigation: list[Any], house: Path) -> dict[str, Any]:
 
 def _write_papers(papers: list[PaperPage], folder: Path) -> None:
     folder.mkdir()
-    lines = ["# Papers", ""]
+    lines = [f"{ALONE}# Papers", ""]
     for theme in sorted({page.theme for page in papers}):
         lines += ["", f"## {theme}", "", "| paper | claims |", "| --- | --- |"]
         for page in papers:
@@ -152,24 +159,27 @@ def _write_figures(drawn: Path, folder: Path) -> bool:
     if not shown:
         return False
     folder.mkdir()
-    lines = ["# Figures", ""]
+    lines = [f"{ALONE}# Figures", ""]
     for figure in shown:
         shutil.copy(drawn / f"{figure.name}.svg", folder)
         caption = re.sub(r"\n\s*\n+", "\n", str(paragraphs(figure.caption, set())))
-        lines += [f"## {figure.name}", "", f"![{figure.headline}]({figure.name}.svg)", "", f"<div>{caption}</div>", ""]
+        lines += [f"## {figure.title(drawn)}", "", f"![{figure.headline}]({figure.name}.svg)", "", f"<div>{caption}</div>", ""]
     (folder / "index.md").write_text("\n".join(lines), encoding="utf-8")
     return True
 
 
 def _write_notebooks(source: Path, folder: Path) -> list[str]:
-    """The notebooks as they come out when they are run, with pictures in place of sliders; their pages."""
+    """The notebooks as they come out when they are run, with pictures in place of sliders; their pages, in the README's order."""
+    from mdplab.site_docstrings import typeset_notebook
+
     folder.mkdir()
     still = folder.parent.parent / "still"
     still.mkdir()
     (still / "ipywidgets.py").write_text("raise ImportError('no sliders on a page')", encoding="utf-8")
     places = os.pathsep.join(filter(None, (str(still), os.environ.get("PYTHONPATH"))))
     found = []
-    for book in sorted(source.glob("*.ipynb")):
+    taught = re.findall(r"^\| `(\w+)` \|", (source.parent / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    for book in sorted(source.glob("*.ipynb"), key=lambda book: [*taught, book.stem].index(book.stem)):
         done = subprocess.run(
             [sys.executable, "-m", "nbconvert", "--to", "markdown", "--execute", "--output-dir", folder, book],
             capture_output=True,
@@ -179,6 +189,8 @@ def _write_notebooks(source: Path, folder: Path) -> list[str]:
         )
         if done.returncode:
             raise SiteError(f"the notebook {book.name} failed: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}")
+        path = folder / f"{book.stem}.md"
+        path.write_text(typeset_notebook(path.read_text(encoding="utf-8")), encoding="utf-8")
         found.append(f"notebooks/{book.stem}.md")
     return found
 

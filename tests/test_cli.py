@@ -334,6 +334,25 @@ def test_what_cannot_be_cited_is_told(command: str, cited: Path, tmp_path: Path)
     _one_sentence(_run(command, "toy/below", "--ledger", tmp_path / "none.json"), "cannot be read")
 
 
+def test_a_ledger_of_a_selection_is_pointed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _one_sentence(_run("cite", "toy"), "ledger/ledger.json cannot be read", "`mdplab verify` writes")
+    (tmp_path / "ledger" / "selection").mkdir(parents=True)
+    (tmp_path / "ledger" / "selection" / "ledger.json").write_text("{}", encoding="utf-8")
+    _one_sentence(_run("cite", "toy"), "there is ledger/selection/ledger.json, which --ledger can name")
+
+
+def test_replay_finds_claims_in_files_of_ones_own(tmp_path: Path) -> None:
+    assert _run("new-paper", "replayed", "--folder", tmp_path / "checks").exit_code == 0
+    key = "at(draw=0, n=2, seed=1, spread=1.0)"
+    for place in (tmp_path / "checks", tmp_path / "checks" / "test_replayed.py"):
+        assert "outcome holds" in _run("replay", "replayed/first-claim", key, "--checks", place).stdout
+    _one_sentence(_run("replay", "replayed/first-clam", key, "--checks", tmp_path / "checks"), "replayed/first-claim")
+    _one_sentence(_run("replay", "x/y", key, "--checks", tmp_path / "none"), "neither a file of checks nor a folder")
+    (tmp_path / "checks" / "test_broken.py").write_text("import no_such_module", encoding="utf-8")
+    _one_sentence(_run("replay", "x/y", key, "--checks", tmp_path / "checks"), "test_broken.py cannot be imported")
+
+
 def test_new_paper_writes_a_file_once(tmp_path: Path) -> None:
     assert "test_my_theorem.py is written" in _run("new-paper", "my-theorem", "--folder", tmp_path).stdout.replace("\n", "")
     _one_sentence(_run("new-paper", "my-theorem", "--folder", tmp_path), "exists already")
@@ -342,6 +361,19 @@ def test_new_paper_writes_a_file_once(tmp_path: Path) -> None:
 # --- help --------------------------------------------------------------------------------------------------------------
 
 EXAMPLES = {c.callback.__name__: str(c.epilog) for c in mdplab.cli.app.registered_commands if c.callback is not None}
+
+
+GROUPS = {"": mdplab.cli.app, "study": mdplab.cli.study}
+HELPED = [
+    (group, c.name or c.callback.__name__) for group, app in GROUPS.items() for c in app.registered_commands if c.callback
+]
+
+
+@pytest.mark.parametrize(("group", "name"), [*HELPED, ("", ""), ("study", "")])
+def test_every_help_has_an_example(group: str, name: str) -> None:
+    words = [word for word in (group, name) if word]
+    said = _run(*words, "--help").stdout
+    assert f"Example: {' '.join(['mdplab', *words])} " in " ".join(said.split()) + " "
 
 
 @pytest.mark.parametrize("name", ["verify", "claims", "replay", "solve", "info"])

@@ -11,7 +11,10 @@ HOUSE = Path(__file__).parent.parent
 
 @pytest.mark.parametrize(
     ("document", "ids"),
-    [("README.md", ["mine/contraction"]), ("docs/writing_claims.md", ["notes/last-change", "notes/hoeffding"])],
+    [
+        ("README.md", ["mine/contraction"]),
+        ("docs/writing_claims.md", ["my-theorem/entropy-falls", "notes/last-change", "notes/hoeffding"]),
+    ],
 )
 def test_claims_shown_in_documents_hold_and_are_guarded(pytester: pytest.Pytester, document: str, ids: list[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (HOUSE / document).read_text(encoding="utf-8"), re.DOTALL)

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from theory.claims import plots, suite
+from theory.claims.ledger import file_of
 from theory.claims.page import VERDICTS, page, write_page
 from theory.claims.plots import Axis
 from theory.claims.typesetting import mathml, paragraphs, prose, typeset
@@ -124,9 +125,10 @@ def test_replay_commands_carry_the_keys(toy_ledger: dict[str, Any], html: str) -
     commands = [shlex.split(c)[2:] for c in shown]
     for line in toy_ledger["claims"]:
         if line["worst_instance"] is not None:
-            assert [line["id"], line["worst_instance"]] in commands
+            where = ["--checks", file_of(line)]  # toys are not among the papers that `mdplab replay` knows
+            assert [line["id"], line["worst_instance"], *where] in commands
             for control in line["controls"]:
-                assert [line["id"], control["worst_instance"], "--control", control["name"]] in commands
+                assert [line["id"], control["worst_instance"], "--control", control["name"], *where] in commands
 
 
 def test_sides_tests_and_environment_are_shown(html: str) -> None:

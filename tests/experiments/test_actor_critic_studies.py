@@ -6,9 +6,11 @@ from experiments.optimistic_actor_critic import (
     bait_lock,
     by_point,
     contexts_study,
+    lock_coefficient,
     lock_study,
     mixed_policy,
     retuned_gap,
+    threshold_study,
     without_optimum,
 )
 from experiments.study import run_study
@@ -67,3 +69,13 @@ def test_offline_data_helps_the_learner_of_the_lock_only_if_it_covers() -> None:
         for c in (True, False)
     )
     assert covered.mean() < 0.2 * uncovered.mean()
+
+
+def test_the_threshold_study_scales_its_data_by_the_coefficient() -> None:
+    mdp = bait_lock()
+    right = 0.4 + 0.6 / mdp.actions  # the optimal action's chance at each of the steps
+    assert np.isclose(lock_coefficient(0.4), right**-mdp.horizon)
+    points = threshold_study((0.5, 2.0), (3,), seed=0, runs=1).points
+    shares = [p["offline"] / lock_coefficient(p["mixture"]) for p in points if p["covered"]]
+    np.testing.assert_allclose(shares, [0.5, 2.0] * 3, rtol=0.1)
+    assert [p["offline"] for p in points if not p["covered"]] == [3]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.dataset_resets import COVERAGE, FADING, lock_reference, solving_times
+from experiments.dataset_resets import COVERAGE, FADING, lock_reference, resets_study, solving_times
+from experiments.study import run_study
 from mdplab.models import episodic_lock
 from mdplab.solvers import backward_induction, episodic_occupancy
 from theory.coverage import single_policy_concentrability
@@ -29,3 +30,13 @@ def test_longer_lists_of_runs_begin_with_the_shorter_ones():
     np.testing.assert_array_equal(many.roll_outs[:3], few.roll_outs)
     assert many.solved.all()
     assert (many.roll_outs % 1500 == 0).all()
+
+
+def test_rows_of_the_study_are_those_of_direct_runs():
+    table = run_study(resets_study((4,), seed=4, runs=3, most=9000))
+    assert len(table) == 5 * 3
+    for start, right, first, resets in (("uniform", COVERAGE**-0.25, 0.0, True), ("mu", FADING, FADING, False)):
+        found = solving_times(4, right, 4, 3, most=9000, start=start, first=first, resets=resets)
+        rows = table[(table["start"] == start) & (table["first"] == first) & (table["resets"] == resets)]
+        np.testing.assert_array_equal(rows["roll_outs"], found.roll_outs)
+        np.testing.assert_array_equal(rows["solved"], found.solved)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from experiments import measuring
 from experiments import study as runner
-from experiments.study import Study, StudyError, grid, run_study, study_status
+from experiments.study import Study, StudyError, grid, joined, run_study, stored_table, study_status
 from experiments.ucb1_regret import ucb1_regret
 from theory.errors import InputError, Unavailable
 from theory.random_streams import run_seeds
@@ -257,7 +257,7 @@ def test_a_damaged_piece_is_measured_again(tmp_path: Path, harm: str) -> None:
 def test_a_changed_study_is_refused_until_restarted(tmp_path: Path, change: dict[str, Any], name: str) -> None:
     run_study(WALK, tmp_path)
     whole, other = table_bytes(tmp_path), replace(WALK, **change)
-    with pytest.raises(InputError, match=f"holds a study with other {name}; restart it, or give"):
+    with pytest.raises(InputError, match=rf"holds a study with other {name}; restart it \(--restart\), or give"):
         run_study(other, tmp_path, mix_versions=True)
     assert table_bytes(tmp_path) == whole
     assert f"other {name}" in (study_status(other, tmp_path).refusal or "")
@@ -270,7 +270,7 @@ def test_another_code_version_is_refused_restarted_or_mixed(tmp_path: Path, monk
     for module in (runner, measuring):
         monkeypatch.setattr(module, "code_version", lambda measure: "9.9.9+new")
     piece_files(tmp_path)[-1].unlink()
-    sentence = f"was measured by the code {re.escape(old)}, and this is 9.9.9\\+new; restart it, or mix the versions"
+    sentence = f"was measured by the code {re.escape(old)}, and this is 9.9.9\\+new; restart it .*, or go on .*mix-versions"
     with pytest.raises(InputError, match=sentence):
         run_study(WALK, tmp_path)
     assert re.search(sentence, study_status(WALK, tmp_path).refusal or "")
@@ -480,3 +480,20 @@ def test_the_guide_shows_what_runs(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("studies/*/table.parquet"))) == 1
+
+
+def test_joined_studies_have_the_rows_of_each() -> None:
+    halves = [replace(WALK, points=WALK.points[:2]), replace(WALK, points=WALK.points[2:])]
+    both = joined("both", halves)
+    same(run_study(both), pd.concat([run_study(half) for half in halves], ignore_index=True))
+    with pytest.raises(InputError, match="joined in both do not share their measuring function and their seeds"):
+        joined("both", [WALK, replace(WALK, seeds=SEEDS[1:])])
+
+
+def test_a_stored_table_is_that_of_the_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"not finished: 0 of {WALK.runs} runs"):
+        stored_table(WALK, tmp_path)
+    found = run_study(WALK, tmp_path)
+    (tmp_path / "walk" / "table.parquet").unlink()
+    same(stored_table(replace(WALK, block=7), tmp_path), found)
+    assert not (tmp_path / "walk" / "table.parquet").exists()

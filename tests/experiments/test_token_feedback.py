@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from experiments.token_feedback import sentence_gaps, token_gaps
+from experiments.study import run_study
+from experiments.token_feedback import feedback_study, sentence_gaps, token_gaps
 from mdplab.learning.token_rewards import additive_features
 from mdplab.models.token_tree import TokenTree, leaf_rewards
 from theory.links import bradley_terry
@@ -39,3 +40,12 @@ def test_a_seed_decides_the_draws():
     first = token_gaps(additive(2), 0.5, 100, 5, 3)
     np.testing.assert_array_equal(first, token_gaps(additive(2), 0.5, 100, 5, 3))
     assert (first != token_gaps(additive(2), 0.5, 100, 5, 4)).all()
+
+
+def test_rows_of_the_study_are_fits_to_the_same_comparisons():
+    table = run_study(feedback_study((200, 20_000), seed=3, runs=4, steps=3))
+    gaps = table.pivot_table("gap", "n", "fit")
+    assert (gaps["tokens"] < gaps["responses"]).all()
+    assert (gaps.loc[20_000] < gaps.loc[200] / 30).all()
+    rows = table[(table["fit"] == "tokens") & (table["n"] == 200)]
+    np.testing.assert_array_equal(rows["gap"], [token_gaps(additive(3), 0.5, 200, 1, int(seed))[0] for seed in rows["seed"]])

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from theory.claims.ledger import controls_text, effort_text, tightness_text, write_whole
+from theory.claims.ledger import controls_text, effort_text, file_of, is_shipped, tightness_text, write_whole
 from theory.claims.plots import Curves, Scatter, picture
-from theory.errors import InputError
+from theory.errors import InputError, nearest
 
 Line = Mapping[str, Any]
 
@@ -32,7 +32,8 @@ def entries_of(book: Mapping[str, Any], name: str, where: Path) -> list[Line]:
     """
     found = [line for line in book["claims"] if name in (line["id"], line["paper"])]
     if not found:
-        raise InputError(f"{where} has no claim or paper {name!r}; `mdplab verify {name}` writes a ledger that has it.")
+        known = {word for line in book["claims"] for word in (line["id"], line["paper"])}
+        raise InputError(f"the ledger {where} has no claim or paper {name!r}{nearest(name, known)}.")
     return found
 
 
@@ -66,8 +67,7 @@ def pin(book: Mapping[str, Any], line: Line) -> str:
     """
     options = "".join(f" --{name} {book[name]}" for name, usual in (("profile", "quick"), ("seed", 0)) if book[name] != usual)
     effort = effort_text(line) + ("" if line["seeds"] else " instances")
-    ours = line["check"].startswith("paper_checks.")
-    again = f"mdplab verify {line['id']}" if ours else f"pytest {line['check'].split(':')[0].replace('.', '/')}.py"
+    again = f"mdplab verify {line['id']}" if is_shipped(line) else f"pytest {file_of(line)}"
     return (
         f"mdplab {book['version']}, {line['id']}: {line['verdict']} ({tightness_text(line)}) on {effort}, "
         f"{controls_text(line)} controls; profile {book['profile']}, seed {book['seed']}, {book['created'][:10]}, "

@@ -22,6 +22,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from theory.claims.comparison import Comparison
@@ -122,6 +123,15 @@ class Claim:
     def id(self) -> str:
         """``paper/name``, as the ledger and the command line know the claim."""
         return f"{self.paper.key}/{self.name}"
+
+    @property
+    def place(self) -> str:
+        """Where the check stands: ``module:line``, or ``path:line`` for a file in no package, seen from the working folder."""
+        path = Path(self.check.__code__.co_filename)
+        if "." in self.module or not path.is_file():  # a notebook's cell is in no file
+            return f"{self.module}:{self.line}"
+        here = Path.cwd()
+        return f"{path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name}:{self.line}"
 
     @property
     def headline(self) -> str:

@@ -8,6 +8,8 @@ import json
 import math
 import os
 import platform
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +57,7 @@ def entry(result: Result) -> Entry:
             }
             for control, found in result.controls
         ],
-        "check": f"{made.module}:{made.line}",
+        "check": made.place,
         "seconds": round(result.seconds, 3),
     }
     return line
@@ -212,6 +214,33 @@ def controls_text(line: Mapping[str, Any]) -> str:
 def effort_text(line: Mapping[str, Any]) -> str:
     """Instances, or seeds where the claim is sampled."""
     return f"{line['instances']}" + (f" x {line['seeds']} seeds" if line["seeds"] else "")
+
+
+def file_of(line: Mapping[str, Any]) -> str:
+    """The file of a line's check: from the working folder of the run, or from the root of the package that it is in."""
+    place = str(line["check"]).rsplit(":", 1)[0]
+    return place if place.endswith(".py") else place.replace(".", "/") + ".py"
+
+
+def is_shipped(line: Mapping[str, Any]) -> bool:
+    """Whether the line is on a claim that comes with mdplab, which `mdplab verify` and `mdplab replay` know by its id alone."""
+    return file_of(line).startswith("paper_checks/")
+
+
+def replay_command(line: Mapping[str, Any], key: str, *, control: str | None = None, profile: str = "quick") -> str:
+    """The command, for a shell, that runs a line's claim (or its ``control``) on the instance ``key`` again."""
+    command = ["mdplab", "replay", line["id"], key]
+    command += ["--control", control] if control is not None else []
+    command += ["--profile", profile] if profile != "quick" else []
+    command += [] if is_shipped(line) else ["--checks", file_of(line)]
+    return " ".join(map(_quoted, command))
+
+
+def _quoted(word: str) -> str:
+    """``word`` quoted for a shell; in double quotes where it holds single ones and nothing that those would expand."""
+    if "'" in word and not re.search(r'["$`\\!]', word):
+        return f'"{word}"'
+    return shlex.quote(word)
 
 
 def unexpected(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

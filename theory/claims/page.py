@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory.claims.ledger import controls_text, effort_text, real, tightness_text, unexpected, write_whole
+from theory.claims.ledger import controls_text, effort_text, real, replay_command, tightness_text, unexpected, write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -117,8 +116,8 @@ def view_of(line: Mapping[str, Any], ids: set[str], profile: str) -> dict[str, A
         "complaint": "" if line["as_expected"] else complaint(line),
         "plot": plot(line),
         "interval": interval(line),
-        "replay": _replay(line["id"], line["worst_instance"], profile),
-        "replay_shrunk": _replay(line["id"], line["shrunk_instance"], profile),
+        "replay": _again(line, line["worst_instance"], profile),
+        "replay_shrunk": _again(line, line["shrunk_instance"], profile),
         "controls": [
             {
                 **control,
@@ -128,7 +127,7 @@ def view_of(line: Mapping[str, Any], ids: set[str], profile: str) -> dict[str, A
                 "tightness_text": tightness_text(control),
                 "effort": effort_text(control),
                 "sides": _sides(control),
-                "replay": _replay(line["id"], control["worst_instance"], profile, control["name"]),
+                "replay": _again(line, control["worst_instance"], profile, control["name"]),
             }
             for control in line["controls"]
         ],
@@ -152,18 +151,6 @@ def _effort(line: Mapping[str, Any]) -> str:
     return text + (f", {line['seeds']} seeds each" if line["seeds"] else "")
 
 
-def _replay(claim: str, key: str | None, profile: str, control: str | None = None) -> str:
+def _again(line: Mapping[str, Any], key: str | None, profile: str, control: str | None = None) -> str:
     """The command that runs the instance again; empty if there is none."""
-    if key is None:
-        return ""
-    command = ["mdplab", "replay", claim, key]
-    command += ["--control", control] if control is not None else []
-    command += ["--profile", profile] if profile != "quick" else []
-    return " ".join(map(_quoted, command))
-
-
-def _quoted(word: str) -> str:
-    """``word`` quoted for a shell; in double quotes where it holds single ones and nothing that those would expand."""
-    if "'" in word and not re.search(r'["$`\\!]', word):
-        return f'"{word}"'
-    return shlex.quote(word)
+    return "" if key is None else replay_command(line, key, control=control, profile=profile)

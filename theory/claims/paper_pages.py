@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from theory.claims.ledger import file_of
 from theory.claims.page import templates, view_of
 
 TEMPLATE = "paper.html.j2"
@@ -39,7 +40,7 @@ def paper_pages(book: Mapping[str, Any], sources: Path) -> list[PaperPage]:
     pages = []
     for theme, key in keys:
         lines = [line for line in claims if (line["theme"], line["paper"]) == (theme, key)]
-        said = [_about(sources / f"{module.replace('.', '/')}.py") for module in dict.fromkeys(_module(line) for line in lines)]
+        said = [_about(sources / file) for file in dict.fromkeys(map(file_of, lines))]
         fields = ("title", "authors", "year", "venue", "arxiv")
         groups = [dict(zip(fields, values)) for values in dict.fromkeys(tuple(line[f] for f in fields) for line in lines)]
         html = templates().get_template(TEMPLATE).render(
@@ -48,10 +49,6 @@ def paper_pages(book: Mapping[str, Any], sources: Path) -> list[PaperPage]:
         title = groups[0]["title"] if len(groups) == 1 else f"{key}: {len(groups)} papers"
         pages.append(PaperPage(key, theme, title, tuple(line["verdict"] for line in lines), _linked(html, key)))
     return pages
-
-
-def _module(line: Mapping[str, Any]) -> str:
-    return str(line["check"]).split(":")[0]
 
 
 def _about(path: Path) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import importlib.util
 import json
 import pkgutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -33,6 +35,32 @@ def discover(package: str) -> dict[str, Claim]:
         if made.corrected is not None and made.corrected not in found:
             raise InputError(f"the claim {made.id} names {made.corrected} as corrected, which does not exist.")
     return found
+
+
+def discover_files(place: Path) -> dict[str, Claim]:
+    """Import the file ``place``, or the files ``test_*.py`` below that folder, and return the claims defined there, by id.
+
+    Raises :class:`InputError` if there is no such file, or one that cannot be imported.
+    """
+    files = sorted(place.rglob("test_*.py")) if place.is_dir() else [place]
+    if not files or not all(path.is_file() and path.suffix == ".py" for path in files):
+        raise InputError(f"{place} is neither a file of checks nor a folder of files test_*.py.")
+    for path in files:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.path.insert(0, str(path.parent.resolve()))  # a check may import what stands beside it
+        try:
+            spec.loader.exec_module(module)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
+        finally:
+            sys.path.pop(0)
+    ours = {path.resolve() for path in files}
+    return {k: c for k, c in registered().items() if Path(c.check.__code__.co_filename).resolve() in ours}
 
 
 def select(claims: dict[str, Claim], names: Sequence[str], theme: str | None = None) -> list[Claim]:

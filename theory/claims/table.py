@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from theory.claims.ledger import controls_text, effort_text, tightness_text, unexpected
+from theory.claims.ledger import controls_text, effort_text, replay_command, tightness_text, unexpected
 
 COLOURS = {
     "holds": "green",
@@ -50,7 +50,9 @@ def print_table(entries: Sequence[Mapping[str, Any]], console: Console, *, secon
     parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
     bad = len(unexpected(entries))
     tail = f", {seconds:.0f} s" if seconds is not None else ""
-    console.print(f"{len(entries)} claims: {', '.join(parts)}; {bad or 'none'} not as expected{tail}.")
+    console.print(
+        f"{len(entries)} claim{'' if len(entries) == 1 else 's'}: {', '.join(parts)}; {bad or 'none'} not as expected{tail}."
+    )
 
 
 def complaint(line: Mapping[str, Any]) -> str:
@@ -68,5 +70,5 @@ def complaint(line: Mapping[str, Any]) -> str:
     elif line["worst_instance"]:
         said.append(f"lhs = {line['lhs']}, rhs = {line['rhs']}, ratio {line['tightness']} {line['where']}.")
         key = line["shrunk_instance"] or line["worst_instance"]
-        said.append(f"See it again: mdplab replay {line['id']} {key!r}")
+        said.append(f"See it again: {replay_command(line, key)}")
     return "\n  ".join(said)

@@ -38,6 +38,7 @@ _SHORT = {"eps": "epsilon"}
 @functools.lru_cache(maxsize=4096)
 def mathml(latex: str, *, display: bool = True) -> Markup:
     """``latex`` (without dollar signs) as a MathML element; the LaTeX itself, as code, where it cannot be typeset."""
+    latex = latex.replace("{aligned}", "{align*}")  # which the converter knows, and shows the same
     try:
         text = convert(re.sub(r"\\arg\s*\\(max|min)(?![A-Za-z])", r"\\arg\1", latex), display="block" if display else "inline")
         root = ElementTree.fromstring(text.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', ""))
@@ -45,6 +46,11 @@ def mathml(latex: str, *, display: bool = True) -> Markup:
     except Exception:  # the converter raises errors of many types, from its own to IndexError
         return Markup('<code class="tex">{}</code>').format(latex)
     return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def formula(latex: str) -> Markup:
+    """Displayed ``latex`` in a block that scrolls where it is wider than the page."""
+    return Markup('<div class="formula">{}</div>').format(mathml(" ".join(latex.split())))
 
 
 def typeset(latex: str) -> bool:
@@ -173,7 +179,7 @@ def paragraphs(text: str, known: Container[str] = ()) -> Markup:
             continue
         lines = block.splitlines()
         if lines[0].startswith(".. math::"):
-            made.append(mathml(" ".join(" ".join([lines[0].removeprefix(".. math::"), *lines[1:]]).split())))
+            made.append(formula(" ".join([lines[0].removeprefix(".. math::"), *lines[1:]])))
         elif all(line.startswith("    ") for line in lines):
             made.append(Markup("<pre>{}</pre>").format("\n".join(line[4:] for line in lines)))
         elif re.match(r"[-*] ", lines[0]):
