@@ -297,9 +297,10 @@ def one_run(
     batch,
     pulls,
     cost,
+    earned,
     switches,
 ):
-    """Fill ``pulls`` (checkpoints, K), and cumulative ``cost`` (what is incurred) and ``switches`` (checkpoints,) of one seed."""
+    """Fill ``pulls`` (checkpoints, K), cumulative ``cost`` (what is incurred), rewards and switches (checkpoints,) of one seed."""
     arms, horizon = gaps.size, checkpoints[-1]
     late = delay > 0 or batch > 1
     weighs = rule in (EXPONENTIAL, TSALLIS)
@@ -312,13 +313,14 @@ def one_run(
     own = stream(seed, arms)
     pending_arm = np.zeros(horizon if late else 1, dtype=np.int64)
     pending_paid, pending_weight = np.zeros(pending_arm.size), np.zeros(pending_arm.size)
-    seen, t, last, changes, sum_of = 0, 0, -1, 0, 0.0
+    seen, t, last, changes, lost, won = 0, 0, -1, 0, 0.0, 0.0
     for mark in range(checkpoints.size):
         while t < checkpoints[mark]:
             arm = choose(rule, t, last, numbers, by_round, state, own, draws)
-            sum_of += incurred(weighs, kind, gaps, adversary, state, arm, t)
+            lost += incurred(weighs, kind, gaps, adversary, state, arm, t)
             played(rule, numbers, state)
             paid = reward(kind, means, noise, adversary, start[arm], arm, taken[arm], t)
+            won += paid
             taken[arm] += 1
             changes += arm != last
             last = arm
@@ -332,19 +334,20 @@ def one_run(
                 update(rule, arm, paid, state[WEIGHT, arm], numbers, by_count, state, draws)
             t += 1
         pulls[mark] = taken
-        cost[mark] = sum_of
+        cost[mark], earned[mark] = lost, won
         switches[mark] = changes
 
 
 @numba.njit(cache=True, parallel=True)
 def runs(rule, numbers, by_round, by_count, kind, means, gaps, noise, adversary, seeds, checkpoints, delay, batch):
-    """``pulls``, ``cost`` and ``switches`` of all the seeds, with their axis first.
+    """``pulls``, ``cost``, ``earned`` and ``switches`` of all the seeds, with their axis first.
 
     The reward of round t is seen at the end of round ``(t // batch + 1) * batch - 1 + delay``.
     """
     each = seeds.size
     pulls = np.zeros((each, checkpoints.size, gaps.size), dtype=np.int64)
     cost = np.zeros((each, checkpoints.size))
+    earned = np.zeros((each, checkpoints.size))
     switches = np.zeros((each, checkpoints.size), dtype=np.int64)
     for run in numba.prange(each):
         one_run(
@@ -363,6 +366,7 @@ def runs(rule, numbers, by_round, by_count, kind, means, gaps, noise, adversary,
             batch,
             pulls[run],
             cost[run],
+            earned[run],
             switches[run],
         )
-    return pulls, cost, switches
+    return pulls, cost, earned, switches

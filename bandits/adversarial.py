@@ -64,15 +64,18 @@ def iid_losses(T: int = 1000, K: int = 2, gap: float = 0.1, seed: int = 0) -> Lo
 
 
 @family(T=64, K=2)
-def switching_losses(T: int = 1000, K: int = 2, gap: float = 0.1, seed: int = 0) -> LossSequence:
-    """Independent losses of 0 or 1 of mean 1/2, less ``gap`` for arm 0 in the first half and for arm 1 in the second."""
+def switching_losses(T: int = 1000, K: int = 2, gap: float = 0.1, share: float = 0.5, seed: int = 0) -> LossSequence:
+    """Independent losses of 0 or 1 of mean 1/2, less ``gap`` for arm 0 in the first ``share`` of the rounds and for arm 1 after it."""
     _shape(T, K)
     if K < 2:
         raise InputError(f"the best arm changes among at least two arms, not {K}.")
     _half_at_most(gap)
+    if not 0 <= share <= 1:
+        raise InputError(f"the share of the rounds before the change is between 0 and 1, not {share}.")
+    change = int(share * T)
     means = np.full((T, K), 0.5)
-    means[: T // 2, 0] -= gap
-    means[T // 2 :, 1] -= gap
+    means[:change, 0] -= gap
+    means[change:, 1] -= gap
     return LossSequence((np.random.default_rng(seed).random((T, K)) < means).astype(float))
 
 
@@ -91,6 +94,13 @@ def alternating_losses(T: int = 1000, K: int = 2, block: int = 1) -> LossSequenc
         raise InputError(f"a block has at least one round, not {block}.")
     spared = (np.arange(T) // block) % K
     return LossSequence((spared[:, None] != np.arange(K)).astype(float))
+
+
+@family(T=64, K=2)
+def cycling_losses(T: int = 1000, K: int = 2) -> LossSequence:
+    """One arm after another costs 1, in turn, and all others 0: UCB1, always paid nothing, pulls in that very order."""
+    _shape(T, K)
+    return LossSequence((np.arange(T)[:, None] % K == np.arange(K)).astype(float))
 
 
 def _shape(T: int, K: int) -> None:

@@ -51,7 +51,8 @@ class BanditRuns:
     """Independent runs of one policy on one bandit.
 
     ``pulls[i, j, a]`` is the number of times that run i (of seed ``seeds[i]``) pulled arm a in the first ``checkpoints[j]``
-    rounds, and ``switches[i, j]`` how often it changed the arm in them, the first pull included.
+    rounds, ``switches[i, j]`` how often it changed the arm in them, the first pull included, and ``earned[i, j]`` the sum of the
+    rewards.
 
     ``pseudo_regret[i, j]``: against a stochastic bandit the sum of the gaps of the arms that were pulled; against a sequence of
     losses the losses incurred less those of the arm that is best in the first ``checkpoints[j]`` rounds. Where the policy draws its
@@ -64,6 +65,17 @@ class BanditRuns:
     pulls: NDArray[np.int64]
     switches: NDArray[np.int64]
     pseudo_regret: NDArray[np.float64]
+    earned: NDArray[np.float64]
+
+    @property
+    def regret(self) -> NDArray[np.float64]:
+        """What the arm that is best in hindsight of a sequence of losses lost less than the run did, shape (runs, checkpoints).
+
+        Raises :class:`InputError` for a stochastic bandit, whose arms that were not pulled paid nothing.
+        """
+        if not isinstance(self.bandit, LossSequence):
+            raise InputError("the realised regret is defined against a sequence of losses.")
+        return self.checkpoints - self.earned - self.bandit.best_losses[self.checkpoints - 1]
 
 
 def simulate(
@@ -85,10 +97,10 @@ def simulate(
     world = _world(bandit, horizon)
     rule = policy.rule(bandit.arms, horizon)
     _require_rewards(rule.code, bandit)
-    pulls, cost, switches = kernels.runs(
+    pulls, cost, earned, switches = kernels.runs(
         rule.code, rule.numbers, rule.by_round, rule.by_count, *world, each, marks, feedback.delay, feedback.batch
     )
-    return BanditRuns(bandit, marks, each, pulls, switches, _less_the_best(cost, bandit, marks))
+    return BanditRuns(bandit, marks, each, pulls, switches, _less_the_best(cost, bandit, marks), earned)
 
 
 class PlaysArms(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bandits import _kernels_ucb1_law as kernels
+from bandits import _kernels_two_armed_law as kernels
 from bandits.index_policies import UCB1
 from bandits.stochastic import BernoulliBandit
 from theory.errors import InputError

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from bandits import _kernels_play as kernels
-from bandits.adversarial import LossSequence, alternating_losses, iid_losses, switching_losses, uniform_losses
+from bandits.adversarial import (
+    LossSequence,
+    alternating_losses,
+    cycling_losses,
+    iid_losses,
+    switching_losses,
+    uniform_losses,
+)
 from bandits.index_policies import KLUCB, MOSS, UCB1, BetaThompson, EpsilonGreedy, ExploreThenCommit, GaussianThompson
 from bandits.play import Bandit, BanditRuns, Feedback, Player, Table, play, simulate
 from bandits.rules import Policy
@@ -253,6 +260,12 @@ def test_families_of_losses() -> None:
     assert flipped[10_000:].mean(axis=0) == pytest.approx([0.5, 0.2], abs=0.03)
 
 
+def test_cycling_losses_follow_ucb1() -> None:
+    runs = simulate(UCB1(), cycling_losses(T=90, K=3), 90, [4])
+    assert runs.earned[0, 0] == 0
+    assert runs.regret[0, 0] == runs.pseudo_regret[0, 0] == 60
+
+
 class AlwaysFirst:
     """A user's own policy."""
 
@@ -283,6 +296,7 @@ def test_a_policy_of_ones_own_plays() -> None:
         (lambda: simulate(GaussianThompson(-1), COINS, 5, [1]), "standard deviation"),
         (lambda: simulate(UCB1(), uniform_losses(T=4), 5, [1]), "has 4 rounds, fewer than the horizon 5"),
         (lambda: simulate(UCB1(), StochasticBandit(np.zeros(2)), 5, [1]), "cannot|not a bandit"),
+        (lambda: simulate(UCB1(), COINS, 5, [1]).regret, "against a sequence of losses"),
         (lambda: Feedback(delay=-1), "delay of at least 0"),
         (lambda: Feedback(batch=0), "batches of at least 1"),
         (lambda: LossSequence(np.zeros(3)), "shape"),
@@ -290,6 +304,7 @@ def test_a_policy_of_ones_own_plays() -> None:
         (lambda: LossSequence(np.array([[np.nan]])), "loss nan"),
         (lambda: iid_losses(gap=0.7), "between 0 and 1/2"),
         (lambda: switching_losses(K=1), "at least two arms"),
+        (lambda: switching_losses(share=1.5), "between 0 and 1, not 1.5"),
         (lambda: uniform_losses(T=0), "at least one round"),
         (lambda: alternating_losses(block=0), "at least one round"),
         (lambda: GaussianBandit(np.zeros(2), deviation=-1), "standard deviation"),
