@@ -1,6 +1,8 @@
 """The claims that the documents show do what the documents say."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,11 @@ def test_claims_shown_in_documents_hold_and_are_guarded(pytester: pytest.Pyteste
     result.assert_outcomes(passed=len(ids))
     for name in ids:
         result.stdout.fnmatch_lines([f"*{name}*holds*"])
+
+
+def test_the_other_examples_of_the_readme_run() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (HOUSE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    shown = [b for b in blocks if "@claim" not in b]
+    done = subprocess.run([sys.executable, "-c", "\n".join(shown)], capture_output=True, text=True, check=False, cwd=HOUSE)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= len(shown)
