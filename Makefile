@@ -47,10 +47,12 @@ notebooks: $(STAMP)  ## execute every notebook
 	@set -e; for book in notebooks/*.ipynb; do echo $$book; \
 	  $(BIN)/jupyter execute $$book; done
 
-bench: $(STAMP)  ## measure the solvers of MDPs and of games, and the learners, beside their peers
+bench: $(STAMP)  ## measure the solvers of MDPs and of games, the learners and the bandits beside their peers
 	$(BIN)/python benchmarks/solvers.py
 	$(BIN)/python benchmarks/matrix_games.py
+	$(BIN)/python benchmarks/counterfactual_regret.py
 	$(BIN)/python benchmarks/learning.py
+	$(BIN)/python benchmarks/bandit_pulls.py
 
 clean:  ## remove the environment, caches and everything generated
 	rm -rf .venv ledger figures/out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
