@@ -29,6 +29,7 @@ from mdplab.solvers.evaluation import accumulated_rounding
 from theory.errors import InputError
 
 LARGEST_MODEL = 300_000  # states of the exact model
+CRUMB = 1e-14  # a share of time this small is what rounding left of none
 LONGEST_ORBIT = 1_000_000  # rounds after which a deterministic policy must have come back to a state
 
 Whole = NDArray[np.int64]
@@ -190,7 +191,7 @@ def _mixed_plan(
         weight = 1.0 if more <= room else room / more
         room = max(room - weight * more, 0.0)
         entries += [(i, int(many[i]), weight), (i, int(few[i]), 1 - weight)]
-    kept = [(i, c, w) for i, c, w in entries if w > 0 and run[c] > 0]
+    kept = [(i, c, w) for i, c, w in entries if w > CRUMB and run[c] > 0]
     arm = np.array([i for i, _, _ in kept], dtype=np.int64)
     cycle = np.array([c for _, c, _ in kept], dtype=np.int64)
     rate = np.array([w for _, _, w in kept]) / (idle[cycle] + run[cycle])
