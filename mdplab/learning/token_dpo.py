@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdplab.models.token_tree import Levels, TokenTree, leaf_rewards, path_sums
-from mdplab.solvers.token_tree import as_token_policy, leaf_log_probabilities, prefix_sums, token_policy
+from mdplab.solvers.token_tree import as_token_policy, leaf_log_probabilities, logit_gradient, prefix_sums, token_policy
 from theory.bradley_terry_fit import fit_bradley_terry
 from theory.divergences import NORMALISATION
 from theory.errors import InputError
@@ -99,9 +99,8 @@ def population_dpo(tree: TokenTree, weights: ArrayLike, beta: float) -> TokenDPO
 def dpo_gradient_descent(tree: TokenTree, weights: ArrayLike, beta: float, *, step: float, steps: int) -> DPOPath:
     r"""Gradient descent on the expected DPO loss over the logits of every prefix, from the reference policy.
 
-    With G(s) the sum of the loss's derivatives by the scores of the responses that begin with s, the derivative by the logit of
-    token a after s is :math:`\beta (G(sa) - \pi(a|s) G(s))`. ``weights`` as in :func:`population_dpo`, normalised here;
-    ``step`` > 0. The reference must give every token a positive probability.
+    The gradient is beta times :func:`mdplab.solvers.token_tree.logit_gradient` of the loss's derivatives by the scores. ``weights`` as
+    in :func:`population_dpo`, normalised here; ``step`` > 0. The reference must give every token a positive probability.
     """
     table, scale = _comparisons(tree, weights), require_temperature(beta)
     if any(np.isneginf(level).any() for level in tree.log_reference):
@@ -119,11 +118,9 @@ def dpo_gradient_descent(tree: TokenTree, weights: ArrayLike, beta: float, *, st
         curves[:, k] = expected_pair_loss(scores, table, loss), table.sum(axis=1) @ scores, table.sum(axis=0) @ scores
         if k == steps:
             break
-        below = expected_pair_gradient(scores, table, loss)
-        for t in reversed(range(tree.horizon)):
-            flow = below.reshape(-1, tree.tokens)
-            below = flow.sum(axis=1)
-            logits[t] -= step * scale * (flow - np.exp(log_policy[t]) * below[:, None])
+        gradient = logit_gradient(log_policy, expected_pair_gradient(scores, table, loss))
+        for level, change in zip(logits, gradient):
+            level -= step * scale * change
     return DPOPath(curves[0], curves[1], curves[2], log_policy)
 
 

@@ -74,6 +74,24 @@ def leaf_log_probabilities(log_policy: Levels) -> Array:
     return path_sums(log_policy)
 
 
+def logit_gradient(log_policy: Levels, by_leaf: ArrayLike) -> Levels:
+    r"""The gradient by the logits of every prefix, (A^t, A), of a function of the responses' log-probabilities.
+
+    ``by_leaf`` (A^H,) holds its derivatives by these. With G(s) the sum over the responses that begin with s, the derivative by
+    the logit of token a after s is :math:`G(sa) - \pi(a|s) G(s)`. Of an expected reward ``by_leaf`` is :math:`\pi(y) r(y)`, of a
+    log-likelihood the law of the data. Raises :class:`ModelError` for another number of derivatives.
+    """
+    below = np.asarray(by_leaf, dtype=float)
+    levels: list[Array] = []
+    for logs in reversed(log_policy):
+        if below.shape != (logs.size,):
+            raise ModelError(f"a policy of {log_policy[-1].size} responses has as many derivatives, which its steps share out.")
+        flow = below.reshape(logs.shape)
+        below = flow.sum(axis=1)
+        levels.append(flow - np.exp(logs) * below[:, None])
+    return tuple(reversed(levels))
+
+
 def prefix_sums(levels: Levels) -> Levels:
     """Sums along the way to every prefix, shapes (A^t,) for t = 0 .. H, of numbers on edges (A^t, A).
 

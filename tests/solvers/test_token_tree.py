@@ -14,6 +14,7 @@ from mdplab.solvers.soft import soft_backward_induction, soft_evaluate_episodic
 from mdplab.solvers.token_tree import (
     as_token_policy,
     leaf_log_probabilities,
+    logit_gradient,
     policy_q,
     policy_value,
     prefix_sums,
@@ -175,3 +176,40 @@ def test_bad_input():
         token_policy(np.zeros(6), 2)
     with pytest.raises(InputError, match=r"log mu \+ r / beta"):
         soft_backup(with_rewards(tree, tuple(1e300 * np.ones_like(level) for level in tree.rewards)), 1e-20)
+
+
+@settings(deadline=None, max_examples=20)
+@given(trees, st.integers(0, 1000))
+def test_logit_gradient_is_the_policy_gradient(tree, seed):
+    """Of the expected reward it is pi(s) pi(a|s) (Q(s, a) - V(s)); of any function the sum over tokens of a prefix is 0."""
+    policy = random_policy(tree, seed)
+    leaves = leaf_log_probabilities(policy)
+    found = logit_gradient(policy, np.exp(leaves) * leaf_rewards(tree))
+    q, value = policy_q(tree, policy)
+    for level, logs, Q, V, reach in zip(found, policy, q, value, prefix_sums(policy)):
+        np.testing.assert_allclose(level, np.exp(reach[:, None] + logs) * (Q - V[:, None]), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(level.sum(axis=1), 0.0, rtol=0, atol=1e-12)
+
+
+def test_logit_gradient_by_differences():
+    """The derivative of a log-likelihood by one logit, by a central difference."""
+    rng = np.random.default_rng(4)
+    logits = tuple(rng.standard_normal((3**t, 3)) for t in range(3))
+    law = rng.dirichlet(np.ones(27))
+
+    def normalised(levels):
+        return tuple(level - np.logaddexp.reduce(level, axis=1, keepdims=True) for level in levels)
+
+    found = logit_gradient(normalised(logits), law)
+    for t, s, a in ((0, 0, 1), (1, 2, 0), (2, 7, 2)):
+        ends = []
+        for sign in (1, -1):
+            moved = [level.copy() for level in logits]
+            moved[t][s, a] += sign * 1e-5
+            ends.append(law @ leaf_log_probabilities(normalised(moved)))
+        assert abs((ends[0] - ends[1]) / 2e-5 - found[t][s, a]) <= 1e-9
+
+
+def test_logit_gradient_refuses_another_number_of_derivatives():
+    with pytest.raises(ModelError, match="4 responses"):
+        logit_gradient((np.log([[0.5, 0.5]]), np.log(np.full((2, 2), 0.5))), np.ones(3))
