@@ -12,6 +12,7 @@ bandits, and sublinear regret. The algorithm and the constants are derived in th
 
 import functools
 import itertools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ PAPER = Paper(
     arxiv="2306.00338",
 )
 
-LIMIT = 1 - 1 / np.e  # what is left of LP when many arms are rounded
+LIMIT = 1 - 1 / math.e  # what is left of LP when many arms are rounded
 DRAWN = (sorted_payoffs, step_payoffs, saturating_payoffs, fully_rested_payoffs)
 DRAWS = by_profile(quick=3, full=20)
 # arm 0 wants to be played twice in a row after two rounds of rest, arm 1 in every second round: LP = 5/4 OPT
