@@ -84,8 +84,10 @@ def test_learning_beats_a_fixed_design_and_narrow_beats_wide() -> None:
 @given(st.integers(0, 2**32 - 1), st.permutations(range(4)))
 @settings(max_examples=10, deadline=None)
 def test_a_rotation_changes_nothing(seed: int, order: list[int]) -> None:
-    bandit = linear_bandit(d=4, K=6, deviation=0.5, seed=seed % 100)
-    turned = LinearBandit(bandit.theta[order], bandit.actions[:, order], bandit.deviation)
+    drawn = linear_bandit(d=4, K=6, deviation=0.5, seed=seed % 100)
+    actions = drawn.actions * np.linspace(0.5, 1, 6)[:, None]  # of equal lengths the first round's choice would be a rounding
+    bandit = LinearBandit(drawn.theta, actions, drawn.deviation)
+    turned = LinearBandit(bandit.theta[order], bandit.actions[..., order], bandit.deviation)
     first, second = (oful(b, 40, [seed]) for b in (bandit, turned))
     assert np.array_equal(first.plays, second.plays)
     assert first.worst_error[0, 0] == pytest.approx(second.worst_error[0, 0])
