@@ -210,9 +210,9 @@ lai_robbins.control(
 lai_robbins.control("half the information", because="a pull of the arm tells kl(mu_a, mu'_a) and no more", information=0.5)
 
 
-def _growth(bandit: BernoulliBandit, policy: Policy, seed: int, runs: int) -> Floats:
-    """(R(10^4) - R(10^3)) / ln 10 over the constant of Lai and Robbins, for each run."""
-    found = simulate(policy, bandit, 10_000, run_seeds(seed, runs), [1000, 10_000]).pseudo_regret
+def _growth(bandit: BernoulliBandit, policy: Policy, seed: int, runs: int, horizon: int = 10_000) -> Floats:
+    """(R(T) - R(T/10)) / ln 10 over the constant of Lai and Robbins, for each run."""
+    found = simulate(policy, bandit, horizon, run_seeds(seed, runs), [horizon // 10, horizon]).pseudo_regret
     return (found[:, 1] - found[:, 0]) / math.log(10) / _lai_robbins_constant(bandit)
 
 
@@ -241,21 +241,22 @@ kl_ucb.control("UCB1's index", because="Pinsker's inequality loses a factor that
 @claim(
     KAUFMANN,
     "thompson",
-    r"\frac{\mathbb{E} R(10^4) - \mathbb{E} R(10^3)}{\ln 10} \le \frac32 \sum_a \frac{\Delta_a}{\mathrm{kl}(\mu_a, \mu^\star)}",
+    r"\frac{\mathbb{E} R(3000) - \mathbb{E} R(300)}{\ln 10} \le \sum_a \frac{\Delta_a}{\mathrm{kl}(\mu_a, \mu^\star)}",
     kind="mechanism",
     source="derived",
-    assumes="Beta(1, 1) priors; the limit of the left side is 2/3 of the right side",
+    assumes="Beta(1, 1) priors; the limit of the left side is the right side",
 )
 @over(FOUR)
 def thompson(
-    bandit: BernoulliBandit, *, seed: int, policy: Policy | None = None, runs: int = by_profile(quick=400, full=8000)
+    bandit: BernoulliBandit, *, seed: int, policy: Policy | None = None, runs: int = by_profile(quick=3000, full=20_000)
 ) -> Comparison:
-    """Thompson sampling's regret grows by less than 3/2 of the Lai-Robbins constant for each unit of ln T, from a thousand rounds on.
+    """Thompson sampling's regret grows by less than the Lai-Robbins constant for each unit of ln T, from 300 rounds to 3000.
 
-    The limit is the constant itself, to which it comes from below: at this horizon the mean growth is .6 to .85 of it. That is no
-    contradiction, since the lower bound is about the limit.
+    The limit is the constant itself, to which it comes from below: at this horizon the mean growth is .63 to .92 of it. That is no
+    contradiction, since the lower bound is about the limit. At 10^4 rounds it is .6 to .85, but there one run in some ten thousands, which
+    stays with the wrong arm to the end, weighs 250 times the others, and the mean of a few thousand runs decides nothing.
     """
-    return mean_at_most(_growth(bandit, policy or BetaThompson(), seed, runs), 1.5)
+    return mean_at_most(_growth(bandit, policy or BetaThompson(), seed, runs, horizon=3000), 1.0)
 
 
 thompson.control("UCB1's index", because="its limit is larger", policy=UCB1())
@@ -271,7 +272,7 @@ thompson.control("UCB1's index", because="its limit is larger", policy=UCB1())
 )
 @over(arms=(2, 5))
 def thompson_bayes(
-    *, arms: int, seed: int, policy: Policy | None = None, constant: float = 1.0, runs: int = by_profile(quick=600, full=6000)
+    *, arms: int, seed: int, policy: Policy | None = None, runs: int = by_profile(quick=600, full=6000)
 ) -> Comparison:
     r"""The Bayesian regret of Thompson sampling is at most :math:`\sqrt{KT H(A^\star)/2}`, and the best arm has the entropy ln K.
 
@@ -282,7 +283,7 @@ def thompson_bayes(
         simulate(policy or BetaThompson(), BernoulliBandit(mu), 1000, [s]).pseudo_regret[0, 0]
         for mu, s in zip(means, run_seeds(seed, runs))
     ]
-    return mean_at_most(np.array(found), constant * math.sqrt(0.5 * arms * 1000 * math.log(arms)))
+    return mean_at_most(np.array(found), math.sqrt(0.5 * arms * 1000 * math.log(arms)))
 
 
 thompson_bayes.control(

@@ -17,7 +17,7 @@ from bandits.preference.trust_regions import (
     random_trust_regions,
     solve_trust_regions,
 )
-from theory.claims import Comparison, Paper, all_of, always, at_least, at_most, by_profile, claim, equal, over
+from theory.claims import Comparison, Paper, all_of, at_least, at_most, by_profile, claim, equal, over
 from theory.divergences import kl
 
 Array = NDArray[np.float64]
@@ -198,12 +198,7 @@ def feasible(problem: TrustRegions, *, less: float, equal_weights: bool = False)
     others = np.array([feasibility_margin(moved, (v, 1 - v)) for v in grid])
     scale = 1 + float(np.abs(problem.log_references).max())
     best = float(slacks((low + high) / 2).min())
-    return all_of(
-        saddle=equal(bound, best, tolerance=1e-12, scale=scale),
-        least=at_least(others, bound, slack=1e-12),
-        # the regions that just touch (a radius of 0) have a margin of 0, whose computed sign means nothing
-        side=always((bound < 0) == (best < 0) or abs(bound) <= 1e-12 * scale),
-    )
+    return all_of(saddle=equal(bound, best, tolerance=1e-12, scale=scale), least=at_least(others, bound, slack=1e-12))
 
 
 feasible.control("equal weights", because="the soup that decides depends on the radii", equal_weights=True)

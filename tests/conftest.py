@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time. `pytest --hypothesis-profile=default tests` looks for new ones.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile("fixed")
 
 RIGHT = r'''
 """Claims whose verdicts are the expected ones."""
