@@ -21,4 +21,5 @@ def thompson_two_armed_law(bandit: BernoulliBandit, horizon: int) -> NDArray[np.
         raise InputError(f"the law of the pulls is computed for two arms, not for {bandit.arms}.")
     if not 1 <= horizon <= 150:
         raise InputError(f"the law of Thompson sampling is computed for 1 to 150 rounds, not {horizon}.")
-    return kernels.thompson_two_armed_law(bandit.means, horizon, gammaln(np.arange(1, 2 * horizon + 12, dtype=float)))
+    log_factorial = gammaln(np.arange(1, 2 * horizon + 12, dtype=float))
+    return kernels.two_armed_law(bandit.means, horizon, True, np.empty(0), np.empty(0), log_factorial)

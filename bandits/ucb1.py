@@ -24,4 +24,4 @@ def ucb1_two_armed_law(bandit: BernoulliBandit, horizon: int, exploration: float
     if not 1 <= horizon <= 400:
         raise InputError(f"the law of the pulls is computed for a horizon between 1 and 400 rounds, not {horizon}.")
     rule = UCB1(exploration).rule(2, horizon)
-    return kernels.ucb1_two_armed_law(bandit.means, horizon, rule.by_round, rule.by_count)
+    return kernels.two_armed_law(bandit.means, horizon, False, rule.by_round, rule.by_count, np.empty(0))
