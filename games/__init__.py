@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from games.advantage_decomposition import sequential_advantages as sequential_advantages
     from games.advantage_decomposition import sequential_awr as sequential_awr
     from games.advantage_decomposition import simultaneous_awr as simultaneous_awr
+    from games.adversarial_training import TrainingRun as TrainingRun
+    from games.adversarial_training import guaranteed_returns as guaranteed_returns
+    from games.adversarial_training import two_timescale_training as two_timescale_training
     from games.anchored import AnchoredRun as AnchoredRun
     from games.anchored import eag_c as eag_c
     from games.anchored import eag_v as eag_v
@@ -88,6 +91,11 @@ if TYPE_CHECKING:
     from games.generators import transitive_tournament as transitive_tournament
     from games.generators import uniform as uniform
     from games.generators import with_condorcet_winner as with_condorcet_winner
+    from games.hidden_code import least_regret as least_regret
+    from games.hidden_code import memoryless_regret as memoryless_regret
+    from games.hidden_code import play_search as play_search
+    from games.hidden_code import search_regret as search_regret
+    from games.hidden_code import uninformed_regret as uninformed_regret
     from games.inclusions import Calls as Calls
     from games.inclusions import FiniteSum as FiniteSum
     from games.inclusions import LinearOperator as LinearOperator
@@ -130,6 +138,13 @@ if TYPE_CHECKING:
     from games.mirror_descent import online_ipo as online_ipo
     from games.mirror_prox import MirrorProxRun as MirrorProxRun
     from games.mirror_prox import nash_mirror_prox as nash_mirror_prox
+    from games.nondominated import Discovery as Discovery
+    from games.nondominated import MixtureGap as MixtureGap
+    from games.nondominated import class_gap as class_gap
+    from games.nondominated import greedy_discovery as greedy_discovery
+    from games.nondominated import mixture_gap as mixture_gap
+    from games.nondominated import pointwise_gap as pointwise_gap
+    from games.nondominated import prune as prune
     from games.oracle import Oracle as Oracle
     from games.oracle import exact_oracle as exact_oracle
     from games.oracle import sampled_oracle as sampled_oracle
@@ -141,6 +156,15 @@ if TYPE_CHECKING:
     from games.pairwise_losses import ipo_loss as ipo_loss
     from games.pairwise_losses import sppo_loss as sppo_loss
     from games.pairwise_losses import sppo_regression_loss as sppo_regression_loss
+    from games.partial_control import BestAttack as BestAttack
+    from games.partial_control import PartialControl as PartialControl
+    from games.partial_control import attacked_occupancy as attacked_occupancy
+    from games.partial_control import attacked_value as attacked_value
+    from games.partial_control import best_attack as best_attack
+    from games.partial_control import modified_game as modified_game
+    from games.partial_control import most_robust_victim as most_robust_victim
+    from games.partial_control import random_control as random_control
+    from games.partial_control import trap as trap
     from games.poker import kuhn as kuhn
     from games.poker import leduc as leduc
     from games.preference import PreferenceGame as PreferenceGame
@@ -230,6 +254,7 @@ _ROOMS = {
         "sequential_awr",
         "simultaneous_awr",
     ),
+    "adversarial_training": ("TrainingRun", "guaranteed_returns", "two_timescale_training"),
     "anchored": ("AnchoredRun", "eag_c", "eag_v", "eag_v_steps", "extragradient", "fast_extragradient", "halpern"),
     "common_payoff": (
         "CommonPayoffGame",
@@ -291,6 +316,7 @@ _ROOMS = {
         "uniform",
         "with_condorcet_winner",
     ),
+    "hidden_code": ("least_regret", "memoryless_regret", "play_search", "search_regret", "uninformed_regret"),
     "inclusions": (
         "Calls",
         "FiniteSum",
@@ -324,6 +350,7 @@ _ROOMS = {
     "markov": ("JointEvaluation", "MarkovGame", "evaluate_joint", "joint_mdp", "joint_policy", "marginal_mdp", "markov_game"),
     "mirror_descent": ("hedge", "inpo", "magnetic_mirror_descent", "nash_mirror_descent", "online_ipo"),
     "mirror_prox": ("MirrorProxRun", "nash_mirror_prox"),
+    "nondominated": ("Discovery", "MixtureGap", "class_gap", "greedy_discovery", "mixture_gap", "pointwise_gap", "prune"),
     "oracle": ("Oracle", "exact_oracle", "sampled_oracle"),
     "pairwise_losses": (
         "dpo_loss",
@@ -334,6 +361,17 @@ _ROOMS = {
         "ipo_loss",
         "sppo_loss",
         "sppo_regression_loss",
+    ),
+    "partial_control": (
+        "BestAttack",
+        "PartialControl",
+        "attacked_occupancy",
+        "attacked_value",
+        "best_attack",
+        "modified_game",
+        "most_robust_victim",
+        "random_control",
+        "trap",
     ),
     "poker": ("kuhn", "leduc"),
     "preference": ("PreferenceGame",),

@@ -60,15 +60,26 @@ def bracket_shifts(mdp: TabularMDP, value_size: float, smallest: float, largest:
 
     ``value_size`` is max |V|, ``smallest`` and ``largest`` the computed extremes of TV - V.
     """
-    facts, gamma, u = row_facts(mdp), mdp.gamma, UNIT_ROUNDOFF
-    sweep = (facts.terms + 4) * u * (facts.reward + gamma * (1 + facts.defect) * value_size)
+    facts = row_facts(mdp)
+    sweep = (facts.terms + 4) * UNIT_ROUNDOFF * (facts.reward + mdp.gamma * (1 + facts.defect) * value_size)
+    return contraction_shifts(mdp.gamma, facts.defect, sweep, value_size, smallest, largest)
+
+
+def contraction_shifts(
+    gamma: float, defect: float, sweep: float, value_size: float, smallest: float, largest: float
+) -> tuple[float, float, float]:
+    """:func:`bracket_shifts` for any monotone operator T with T(V + c) = TV + gamma c, up to rows that sum to 1 +- ``defect``.
+
+    ``sweep`` bounds the error of a computed TV.
+    """
+    u = UNIT_ROUNDOFF
     room = 1 - gamma - 4 * u
     if room <= 0:
         raise ModelError(f"the discount {gamma!r} is too close to 1: rounding leaves nothing of 1 - gamma to divide by.")
     m, M = smallest - sweep - u * abs(smallest), largest + sweep + u * abs(largest)
     size = max(abs(m), abs(M))
     # With rows summing to 1 +- e, T(V + c) differs from TV + gamma c by gamma e |c|, which adds gamma e |m| / (1 - gamma)^2.
-    skew = gamma * facts.defect * size / room**2
+    skew = gamma * defect * size / room**2
     widening = sweep + 2 * skew + 8 * u * (value_size + size / room)
     return (
         gamma * m / room * (1 if m < 0 else room / (1 - gamma + 4 * u)) - widening,

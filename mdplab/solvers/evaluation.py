@@ -29,6 +29,7 @@ from mdplab.solvers.policy import Floats, as_probabilities, state_sum
 UNIT_ROUNDOFF = 2.0**-53
 DENSE_STATES = 1000  # above, a dense factorisation takes longer than about 0.1 s
 DENSE_ENTRIES = 4_000_000  # entries of the dense (N, S) matrix: 32 MB
+MIXING_STEPS = 1000  # of a sparse chain, which take less time than a factorisation with fill-in
 BAND_OPERATIONS = 10**9  # S times the squared bandwidth, up to which sparse LU takes less than a second
 
 
@@ -229,8 +230,9 @@ class PairTransitions:
         chain = self.under(probabilities)
         if self.dense:
             return dense_solve(discounted_matrix(chain, gamma), right, transpose=transpose)
-        matrix = eye_array(self.states, format="csr") - gamma * chain
-        return sparse_solve(matrix.T if transpose else matrix, right)
+        if transpose:
+            return discounted_visits(chain, right, gamma)
+        return sparse_solve(eye_array(self.states, format="csr") - gamma * chain, right)
 
 
 _PREPARED: WeakKeyDictionary[TabularMDP, PairTransitions] = WeakKeyDictionary()
@@ -260,6 +262,24 @@ def dense_solve(matrix: Floats, right: Floats, *, transpose: bool = False) -> Fl
     if info > 0:
         raise ModelError("the linear system of this policy is singular: the discount is too close to 1.")
     return solution
+
+
+def discounted_visits(chain: Any, source: Floats, gamma: float) -> Floats:
+    """sum_t gamma^t source P^t for a sparse stochastic (S, S) chain P and a ``source`` (S,): to about the accuracy of the arithmetic.
+
+    The laws source P^t are followed until two of them are alike, or discounted away: then the rest of the sum is that law's. Where
+    that takes long, the linear system is solved.
+    """
+    backward = chain.T
+    visits, law, weight = np.zeros_like(source), source, 1.0
+    for _ in range(MIXING_STEPS):
+        visits += weight * law
+        following = backward @ law
+        weight *= gamma
+        if weight * np.abs(following - law).sum() <= UNIT_ROUNDOFF * np.abs(source).sum():
+            return visits + weight / (1 - gamma) * following
+        law = following
+    return sparse_solve((eye_array(source.size, format="csr") - gamma * chain).T, source)
 
 
 def sparse_solve(matrix: Any, right: Floats) -> Floats:
