@@ -10,8 +10,9 @@ pytest_plugins = ["pytester"]
 
 
 @pytest.fixture
-def checks(pytester: pytest.Pytester, toy_checks: Path) -> pytest.Pytester:
-    """A folder with the two files of toy claims."""
+def checks(pytester: pytest.Pytester, toy_checks: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A folder with the two files of toy claims, where pytest does not take a second to load Hypothesis."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:anyio")
     for name in ("test_right", "test_wrong"):
         pytester.makepyfile(**{name: (toy_checks / "toy_checks" / f"{name}.py").read_text()})
     return pytester
