@@ -28,8 +28,9 @@ setup: $(STAMP)  ## make the environment .venv; the other targets do it where it
 verify: $(STAMP)  ## check every claim, write ledger/ledger.json and ledger/ledger.html (PROFILE=full, SEED=1)
 	$(BIN)/mdplab verify --profile $(PROFILE) --seed $(SEED) --out ledger
 
+# The workers share the cores, and one worker runs all tests of a file, so that a kernel is compiled once.
 test: $(STAMP)  ## run the tests of the library itself
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests  # the workers share the cores
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -49,6 +50,9 @@ notebooks: $(STAMP)  ## execute every notebook
 
 bench: $(STAMP)  ## measure the solvers of MDPs and of games, the learners and the bandits beside their peers
 	$(BIN)/python benchmarks/solvers.py
+	$(BIN)/python benchmarks/constrained.py
+	$(BIN)/python benchmarks/robust_iteration.py
+	$(BIN)/python benchmarks/pareto_front.py
 	$(BIN)/python benchmarks/matrix_games.py
 	$(BIN)/python benchmarks/counterfactual_regret.py
 	$(BIN)/python benchmarks/learning.py
