@@ -1,6 +1,6 @@
 """Exact Pareto fronts of two objectives beside a sweep of linear programs, and beside Storm where it is installed.
 
-    python benchmarks/pareto_front.py                       # random models of 10 .. 1000 states; some minutes
+    python benchmarks/pareto_front.py                       # random models of 10 .. 300 states; some minutes
     python benchmarks/pareto_front.py --sizes 10 100 --limit 30
 
 A model of S states has 3 actions in each, 5 next states for each, discount 0.95. Every method must return all vertices of the front.
@@ -17,6 +17,7 @@ The best of three runs counts, one if it takes longer than two seconds. What a m
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from report import machine
+from report import machine, rewrite_section
 from scipy.optimize import linprog
 
 from mdplab.models import garnet
@@ -126,13 +127,12 @@ def storm(text: str, names: tuple[str, str], constants: str = "") -> Callable[[]
 
 
 class Table:
-    """Prints a line for each model; a method that was too slow is not started again."""
+    """A row for each model; a method that was too slow is not started again."""
 
     def __init__(self, limit: float):
         self.limit = limit
         self.last = dict.fromkeys(("chords", "grid", "storm"), 0.0)
-        print("| model | states | vertices | gap | mdplab | LP chords | LP grid of 50 | Storm |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        self.rows = ["| model | states | vertices | gap | mdplab | LP chords | LP grid of 50 | Storm |", "| --- " * 8 + "|"]
 
     def add(self, name: str, momdp: MultiObjectiveMDP, of_storm: Callable[[], Any] | None) -> None:
         """Measure all methods on one model."""
@@ -149,7 +149,8 @@ class Table:
         cells.append(self._cell(took, ours) + ("" if error < 1e-4 else f" (off by {error:.0e})"))
         took, _ = self._measure("storm", of_storm)
         cells.append(self._cell(took, ours))
-        print("| " + " | ".join(cells) + " |", flush=True)
+        self.rows.append("| " + " | ".join(cells) + " |")
+        print(self.rows[-1], file=sys.stderr, flush=True)
 
     def _measure(self, method: str, run: Callable[[], Any] | None) -> tuple[float | None, Any]:
         """Time and answer, or None if the time of the model before, times ten, is above the limit."""
@@ -163,14 +164,14 @@ class Table:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, print, and rewrite the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 30, 100, 300, 1000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 30, 100, 300])
     parser.add_argument(
         "--limit", type=float, default=60.0, help="seconds beyond which a method is not started, foretold as ten times its last"
     )
+    parser.add_argument("--markdown", type=Path, help="rewrite the section <!-- pareto --> of this file")
     arguments = parser.parse_args()
-    print(machine())
     table = Table(arguments.limit)
     try:
         courier = prism_objectives(gamma=0.95, constants="stop=0")
@@ -182,6 +183,10 @@ def main() -> None:
     for S in arguments.sizes:
         momdp = model(S)
         table.add("random", momdp, storm(prism_text(momdp), ("a", "b")) if S <= 100 else None)
+    lines = [*table.rows, "", f"Machine: {machine()}."]
+    print("\n".join(lines))
+    if arguments.markdown is not None:
+        rewrite_section(arguments.markdown, "pareto", lines)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ of them. All three must give the same values.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from report import machine
+from report import machine, rewrite_section
 from scipy.optimize import linprog
 
 from mdplab.models import garnet
@@ -53,15 +55,17 @@ def best_of(run, times: int = 3):
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and rewrite the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
     parser.add_argument("--limit", type=float, default=5.0, help="seconds spent on linear programs for each size")
+    parser.add_argument("--markdown", type=Path, help="rewrite the section <!-- robust --> of this file")
     options = parser.parse_args()
     robust_value_iteration(RobustBallMDP(garnet(S=20, A=2, b=2), "l1", RADIUS))  # compiles
-    print(machine())
-    print("| S | robust optimum, s | sweeps | a sweep, ms | NumPy, ms | HiGHS, ms | NumPy / ours | HiGHS / ours |")
-    print("| --- " * 8 + "|")
+    rows = [
+        "| S | robust optimum, s | sweeps | a sweep, ms | NumPy, ms | HiGHS, ms | NumPy / mdplab | HiGHS / mdplab |",
+        "| --- " * 8 + "|",
+    ]
     for S in options.sizes:
         mdp = garnet(S=S, A=ACTIONS, b=NEXT, gamma=GAMMA, seed=1)
         ball = RobustBallMDP(mdp, "l1", RADIUS)
@@ -81,11 +85,15 @@ def main() -> None:
             assert abs(linear_program(q[done], value[nexts[done]]) - least[done]) < 1e-6
             done += 1
         programs = (time.process_time() - began) / done * mdp.pairs
-        print(
-            f"| {S} | {total:.3g} | {found.iterations} | {1e3 * sweep:.3g} | {1e3 * numpy_sweep:.3g} | {1e3 * programs:.3g}"
-            f"{'' if done == mdp.pairs else f' (from {done} pairs)'} | {numpy_sweep / sweep:.3g} | {programs / sweep:.3g} |",
-            flush=True,
+        rows.append(
+            f"| {S:,} | {total:.3g} | {found.iterations} | {1e3 * sweep:.3g} | {1e3 * numpy_sweep:.3g} | {1e3 * programs:.3g}"
+            f"{'' if done == mdp.pairs else f' (from {done} pairs)'} | {numpy_sweep / sweep:.3g} | {programs / sweep:.3g} |"
         )
+        print(rows[-1], file=sys.stderr, flush=True)
+    rows += ["", f"Machine: {machine()}."]
+    print("\n".join(rows))
+    if options.markdown is not None:
+        rewrite_section(options.markdown, "robust", rows)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import dense_chain, discounts, random_episodic, random_mdp, random_policy, seeds
+from scipy.sparse import csr_array, diags_array
 
 from mdplab.models import ModelError, TabularMDP
-from mdplab.solvers.evaluation import evaluate_policy
+from mdplab.solvers.evaluation import discounted_visits, evaluate_policy
 from mdplab.solvers.occupancy import (
     discounted_occupancy,
     episodic_occupancy,
@@ -82,6 +83,26 @@ def test_every_start_state_at_once(seed):
         np.testing.assert_allclose(matrix[s], one.state, rtol=0, atol=2 * one.error)
     unnormalised = occupancy_from_every_state(mdp, policy, normalised=False)
     np.testing.assert_allclose(unnormalised, matrix / (1 - mdp.gamma), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["mixing", "periodic", "walk", "absorbing"])
+@pytest.mark.parametrize("gamma", [0.0, 0.9, 0.9999])
+def test_visits_of_sparse_chains(kind, gamma):
+    """Chains that mix, that never do, and that do so in ten thousand steps: all agree with a dense solution."""
+    S, rng = 60, np.random.default_rng(3)
+    dense = {
+        "mixing": rng.dirichlet(np.full(S, 0.1), size=S),
+        "periodic": np.eye(S)[np.roll(np.arange(S), -1)],
+        "walk": diags_array(
+            [np.full(S - 1, 0.5), np.eye(S)[0] / 2 + np.eye(S)[-1] / 2, np.full(S - 1, 0.5)], offsets=[-1, 0, 1]
+        ).toarray(),
+        "absorbing": np.eye(S)[np.append(np.arange(1, S), S - 1)],
+    }[kind]
+    source = np.eye(S)[0]
+    expected = np.linalg.solve(np.eye(S) - gamma * dense.T, source)
+    found = discounted_visits(csr_array(dense), source, gamma)
+    assert np.abs(found - expected).sum() <= 1e-11 / (1 - gamma)
+    assert found.sum() == pytest.approx(1 / (1 - gamma), rel=1e-12)
 
 
 def test_a_random_vector_is_no_flow():
