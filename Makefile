@@ -28,9 +28,9 @@ setup: $(STAMP)  ## make the environment .venv; the other targets do it where it
 verify: $(STAMP)  ## check every claim, write ledger/ledger.json and ledger/ledger.html (PROFILE=full, SEED=1)
 	$(BIN)/mdplab verify --profile $(PROFILE) --seed $(SEED) --out ledger
 
-# The workers share the cores, and one worker runs all tests of a file, so that a kernel is compiled once.
+# The workers share the cores. Each begins with a stretch of whole folders, so that a kernel is compiled once, and steals in the end.
 test: $(STAMP)  ## run the tests of the library itself
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
