@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,51 @@ def from_prism_program(
     Raises :class:`ModelError` for a program that cannot be read or built, and :class:`~theory.errors.Unavailable` without
     stormpy.
     """
+    with _storm(path) as stormpy:
+        program = _program(stormpy, path, constants)
+        names = [r.name for r in program.reward_models]
+        if reward_model is None and len(names) > 1:
+            raise ModelError(f"{path} has the reward models {', '.join(names)}; say which one.")
+        if reward_model is not None and reward_model not in names:
+            raise ModelError(f"{path} has no reward model {reward_model!r}; it has {', '.join(map(repr, names)) or 'none'}.")
+        built = stormpy.build_model(program, options=stormpy.BuilderOptions(build_full=True))
+    if built.model_type.name not in ("MDP", "DTMC"):
+        raise ModelError(f"{path} describes a {built.model_type.name}; only an MDP or a DTMC can be read.")
+    chosen = reward_model if reward_model is not None else (names[0] if names else None)
+    return _from_storm(built, chosen, gamma, str(path))
+
+
+def storm_constrained_total(path: str | Path, objective: str, floors: Mapping[str, float], *, constants: str = "") -> float:
+    """Storm's own answer to max E[total of ``objective``] subject to E[total of f] >= floors[f] for each f, to its precision of 1e-6.
+
+    Objectives are reward structures of the program; totals are not discounted, and must be finite under every policy. Raises what
+    :func:`from_prism_program` raises, :class:`ModelError` also where no policy meets the floors.
+    """
+    bounds = "".join(f', R{{"{name}"}}>={floor!r} [C]' for name, floor in floors.items())
+    with _storm(path) as stormpy:
+        program = _program(stormpy, path, constants)
+        formulas = stormpy.parse_properties(f'multi(R{{"{objective}"}}max=? [C]{bounds})', program)
+        built = stormpy.build_model(program, formulas)
+        found = stormpy.model_checking(built, formulas[0])
+        if not hasattr(found, "get_value"):  # the answer is "false", no number
+            told = ", ".join(f"{v:g} ({k})" for k, v in floors.items())
+            raise ModelError(f"{path}: no policy has totals of at least {told}.")
+        return float(found.get_value(built.initial_states[0]))
+
+
+def _program(stormpy: Any, path: str | Path, constants: str) -> Any:
+    program = stormpy.parse_prism_program(str(path))
+    if constants:
+        program, _ = stormpy.instantiate_constants(program, constants)
+    if program.has_undefined_constants:
+        missing = ", ".join(c.name for c in program.constants if not c.defined)
+        raise ModelError(f"{path}: the constants {missing} have no value; give them as constants='NAME=VALUE,...'.")
+    return program
+
+
+@contextlib.contextmanager
+def _storm(path: str | Path) -> Iterator[Any]:
+    """The package stormpy, silent, its errors told in one sentence."""
     try:
         import stormpy
     except ImportError as error:
@@ -45,29 +90,12 @@ def from_prism_program(
         raise ModelError(f"there is no file {path}.")
     try:
         with _silent():
-            program = stormpy.parse_prism_program(str(path))
-            if constants:
-                program, _ = stormpy.instantiate_constants(program, constants)
-            if program.has_undefined_constants:
-                missing = ", ".join(c.name for c in program.constants if not c.defined)
-                raise ModelError(f"{path}: the constants {missing} have no value; give them as constants='NAME=VALUE,...'.")
-            names = [r.name for r in program.reward_models]
-            if reward_model is None and len(names) > 1:
-                raise ModelError(f"{path} has the reward models {', '.join(names)}; say which one.")
-            if reward_model is not None and reward_model not in names:
-                raise ModelError(
-                    f"{path} has no reward model {reward_model!r}; it has {', '.join(map(repr, names)) or 'none'}."
-                )
-            built = stormpy.build_model(program, options=stormpy.BuilderOptions(build_full=True))
+            yield stormpy
     except ModelError:
         raise
     except Exception as error:  # Storm's own errors share no base class across its releases
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ModelError(f"Storm cannot build {path}: {' '.join(lines[:2]).rstrip('.') or type(error).__name__}.") from error
-    if built.model_type.name not in ("MDP", "DTMC"):
-        raise ModelError(f"{path} describes a {built.model_type.name}; only an MDP or a DTMC can be read.")
-    chosen = reward_model if reward_model is not None else (names[0] if names else None)
-    return _from_storm(built, chosen, gamma, str(path))
 
 
 def _from_storm(built: Any, reward_model: str | None, gamma: float, path: str) -> TabularMDP:

@@ -21,7 +21,7 @@ from mdplab.models.multi_objective import (
     random_objectives,
     trade_off,
 )
-from mdplab.models.storm import PROGRAMS
+from mdplab.models.storm import PROGRAMS, storm_constrained_total
 from mdplab.solvers.c_morl import constrained_extension
 from mdplab.solvers.hypervolume import hypervolume
 from mdplab.solvers.pareto import pareto_front, value_vector
@@ -149,30 +149,28 @@ def test_a_discount_is_a_chance_of_stopping() -> None:
         assert -program.fun == pytest.approx(front.best(0, threshold), rel=1e-8)
 
 
-def storm_answer(formula: str) -> Any:
-    import stormpy
-
-    program = stormpy.parse_prism_program(str(PROGRAMS / "courier.nm"))
-    program, _ = stormpy.instantiate_constants(program, "stop=0.05")
-    formulas = stormpy.parse_properties(formula, program)
-    built = stormpy.build_model(program, formulas)
-    return stormpy.model_checking(built, formulas[0]), built.initial_states[0]
-
-
 def test_constrained_optima_agree_with_storm() -> None:
     model = courier()
     front = pareto_front(model)
     low, high = front.vertices[[-1, 0], 1]
     for share in (0.2, 0.5, 0.9):
         threshold = float(low + share * (high - low))
-        found, start = storm_answer(f'multi(R{{"parcels"}}max=? [C], R{{"ease"}}>={threshold!r} [C])')
+        found = storm_constrained_total(PROGRAMS / "courier.nm", "parcels", {"ease": threshold}, constants="stop=0.05")
         assert constrained_extension(model, 0, [0.0, threshold]).value[0] == pytest.approx(front.best(0, threshold), rel=1e-9)
-        assert found.get_value(start) == pytest.approx(front.best(0, threshold), rel=1e-4)  # Storm's precision
+        assert found == pytest.approx(front.best(0, threshold), rel=1e-5)  # Storm's precision is 1e-6
+    with pytest.raises(ModelError, match=r"no policy has totals of at least 1000 \(ease\)\.$"):
+        storm_constrained_total(PROGRAMS / "courier.nm", "parcels", {"ease": 1000.0}, constants="stop=0.05")
+    with pytest.raises(ModelError, match="the constants stop have no value"):
+        storm_constrained_total(PROGRAMS / "courier.nm", "parcels", {})
 
 
 def test_the_vertices_agree_with_storm() -> None:
     front = pareto_front(courier())
-    found, _ = storm_answer('multi(R{"parcels"}max=? [C], R{"ease"}max=? [C])')
+    import stormpy
+
+    program, _ = stormpy.instantiate_constants(stormpy.parse_prism_program(str(PROGRAMS / "courier.nm")), "stop=0.05")
+    formulas = stormpy.parse_properties('multi(R{"parcels"}max=? [C], R{"ease"}max=? [C])', program)
+    found = stormpy.model_checking(stormpy.build_model(program, formulas), formulas[0])
     told = str(found).split("Pareto optimal points found:")[1]
     points = np.array([[float(x) for x in row.split(",")] for row in re.findall(r"\(([^()]*,[^()]*)\)", told)])
     points = points[np.argsort(points[:, 0])]
