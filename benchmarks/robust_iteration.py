@@ -76,8 +76,8 @@ def main() -> None:
         sweep, (ours, _, _) = best_of(lambda adversary=adversary, value=value: adversary.improve(value), 5)
         q, nexts = mdp.probability.reshape(-1, NEXT), mdp.next_state.reshape(-1, NEXT)
         radius = np.full(mdp.pairs, RADIUS)
-        numpy_sweep, rows = best_of(lambda q=q, v=value[nexts], r=radius: worst_l1(q, v, r))
-        least = (rows.lower + rows.upper) / 2
+        numpy_sweep, inner = best_of(lambda q=q, v=value[nexts], r=radius: worst_l1(q, v, r))
+        least = (inner.lower + inner.upper) / 2
         backed_up = (mdp.reward + GAMMA * least).reshape(S, ACTIONS).max(axis=1)
         assert np.allclose(backed_up, ours, atol=1e-10)
         began, done = time.process_time(), 0
