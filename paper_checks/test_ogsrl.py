@@ -37,8 +37,8 @@ PAPER = Paper(
     arxiv="2505.16242",
 )
 
-RANDOM = misjudged_model.sweep(error=(0.01, 0.1), gamma=(0.5, 0.9), draws=by_profile(quick=2, full=12))
-GUARDED = misjudged_model.sweep(error=(0.01, 0.1), draws=by_profile(quick=1, full=10))
+RANDOM = misjudged_model.sweep(error=(0.01, 0.1), gamma=(0.5, 0.9), draws=by_profile(quick=2, full=40))
+GUARDED = misjudged_model.sweep(error=(0.01, 0.1), draws=by_profile(quick=1, full=40))
 LOOPS = leaking_loop.sweep(error=(0.001, 0.1), entrance=(0.0, 0.2), gamma=(0.9, 0.99))
 SLACK = 1e-8  # of the certified solvers
 

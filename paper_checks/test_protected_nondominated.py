@@ -166,7 +166,7 @@ def _regret(J: Floats, kept: tuple[int, ...], attackers: str, seed: int, episode
     assumes="returns in [0, 1]; attackers fixed in advance; EXP3 on K with eta = sqrt(2 ln k / (k T))",
 )
 @over(
-    random_returns.sweep(n=30, m=4, draws=by_profile(quick=1, full=5)),
+    random_returns.sweep(n=30, m=4, draws=by_profile(quick=1, full=10)),
     kept=[(0, 1), (0, 1, 2, 3, 4)],
     attackers=("worst", "random", "blocks", "turns"),
 )
@@ -181,7 +181,7 @@ def finite_class_regret(
     learning: float = 1.0,
     learns: bool = True,
     episodes: int = by_profile(quick=2000, full=20_000),
-    runs: int = by_profile(quick=40, full=50),
+    runs: int = by_profile(quick=40, full=100),
 ) -> Comparison:
     r"""EXP3 on a few policies loses to all policies no more than it must learn, and their mixture gap in each episode.
 

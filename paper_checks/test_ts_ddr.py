@@ -32,7 +32,7 @@ PAPER = Paper(
 
 Floats = NDArray[np.float64]
 LP = 1e-7  # the accuracy of the linear programs: HiGHS meets its constraints to this
-TREES = random_storage.sweep(T=3, capacity=(0.5, 2.0), release=(0.4, 0.8), draws=by_profile(quick=1, full=10))
+TREES = random_storage.sweep(T=3, capacity=(0.5, 2.0), release=(0.4, 0.8), draws=by_profile(quick=1, full=20))
 
 
 def _targets(tree: StorageTree, kind: str, rng: np.random.Generator) -> Floats:
@@ -52,7 +52,7 @@ def _targets(tree: StorageTree, kind: str, rng: np.random.Generator) -> Floats:
     source="derived",
     assumes="C >= 0, h > 0; where the two difference quotients agree, they are the derivative",
 )
-@over(random_storage.sweep(T=4, branches=2, draws=by_profile(quick=3, full=20)), penalty=(2.0, 20.0))
+@over(random_storage.sweep(T=4, branches=2, draws=by_profile(quick=3, full=40)), penalty=(2.0, 20.0))
 def dual_gradient(
     tree: StorageTree,
     *,
