@@ -17,7 +17,7 @@ help:  ## list the targets
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
-	@for extra in notebooks storm peers cluster site; do \
+	@for extra in notebooks storm peers neural cluster site; do \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$extra]" \
 	    || echo "note: the optional extra '$$extra' could not be installed; what needs it will be skipped"; \
 	done

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import matplotlib as mpl
+import pandas as pd
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -51,6 +52,14 @@ def use() -> None:
             "svg.fonttype": "path",
         }
     )
+
+
+def table(study: str) -> pd.DataFrame:
+    """The finished table of a study that is kept beside the figures, since measuring it takes minutes or a GPU.
+
+    ``mdplab study run NAME`` and ``mdplab study export NAME figures/tables/NAME.parquet`` measure it anew.
+    """
+    return pd.read_parquet(Path(__file__).parent / "tables" / f"{study}.parquet")
 
 
 def save(figure: Figure, name: str) -> list[Path]:

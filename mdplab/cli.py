@@ -54,7 +54,7 @@ def verify(
         ),
     ] = None,
     theme: Annotated[str | None, typer.Option(help="only claims of this theme")] = None,
-    profile: Annotated[str, typer.Option(help="quick or full: how many and how large instances")] = "quick",
+    profile: Annotated[str, typer.Option(help="quick, full or gpu: how many and how large instances")] = "quick",
     jobs: Annotated[int | None, typer.Option(min=1, help="processes; all cores if left out")] = None,
     seed: Annotated[int, typer.Option(help="draws every instance afresh")] = 0,
     out: Annotated[
@@ -171,7 +171,7 @@ def replay(
     claim: Annotated[str, typer.Argument(help="the claim's id")],
     key: Annotated[str, typer.Argument(help="an instance, as the ledger writes it")],
     control: Annotated[str | None, typer.Option(help="run this control of the claim instead")] = None,
-    profile: Annotated[str, typer.Option(help="quick or full")] = "quick",
+    profile: Annotated[str, typer.Option(help="quick, full or gpu")] = "quick",
     checks: Annotated[Path | None, typer.Option(help="your file or folder of checks; the papers of mdplab if left out")] = None,
 ) -> None:
     """Run a claim on one instance again and show both sides."""

@@ -93,7 +93,7 @@ def test_the_number_of_jobs_changes_no_number(toys: Path) -> None:
         (["toys"], ["'toys'", "nearest", "toy"]),
         (["toy/belo"], ["toy/below"]),
         (["--theme", "sports"], ["'sports'", "chance, errors, toys"]),
-        (["--profile", "slow"], ["'slow'", "quick and full"]),
+        (["--profile", "slow"], ["'slow'", "quick, full and gpu"]),
         (["--seed", "-1"], ["-1", "seed"]),
     ],
 )

@@ -90,6 +90,7 @@ class Claim:
         corrected: str | None,
         note: str,
         tests: int,
+        shares: str = "",
     ):
         for value, allowed, what in (
             (kind, Kind, "kind"),
@@ -113,6 +114,7 @@ class Claim:
         self.corrected = corrected
         self.note = note
         self.tests = tests
+        self.shares = shares
         self.controls: list[Control] = []
         self.domains: tuple[Domain, ...] = tuple(getattr(check, "domains", ())) or (Domain(()),)
         self.module = check.__module__
@@ -217,17 +219,20 @@ def claim(
     corrected: str | None = None,
     note: str = "",
     tests: int = 1,
+    shares: str = "",
 ) -> Callable[[Check], Claim]:
     r"""Make a check function a :class:`Claim` and register it under ``paper.key/name``.
 
     ``statement`` is LaTeX without dollar signs. ``source`` says whose the constants are: the ``paper``'s, ``recalled`` from
     memory of it, or ``derived`` by us. A claim that is false as stated has ``expected="refuted"`` and names the id of the
     ``corrected`` claim if there is one; ``note`` says what was found. ``tests`` is the largest number of statistical tests
-    that the check makes on one instance; the level of the claim is split over them.
+    that the check makes on one instance; the level of the claim is split over them. Claims that name the same computation in
+    ``shares`` draw the same seeds and are checked one after the other in one process, so that what one of them has computed and
+    remembered serves the others; the sampled ones among them are then not independent, which no level assumes.
     """
 
     def register(check: Check) -> Claim:
-        made = Claim(check, paper, name, statement, kind, source, assumes, expected, corrected, note, tests)
+        made = Claim(check, paper, name, statement, kind, source, assumes, expected, corrected, note, tests, shares)
         known = _registry.get(made.id)
         if known is not None and (known.module, known.line) != (made.module, made.line):
             raise InputError(f"two claims are called {made.id}: one in {known.module}, one in {made.module}.")

@@ -222,7 +222,7 @@ def _seeded(claim: Claim, calls: tuple[Call, ...], wants_seed: bool, seed: int) 
     axes = calls[-1].parameters if calls and calls[-1].name == AXES else {}
     if not wants_seed or "seed" in axes:
         return calls
-    drawn = {**axes, "seed": derive_seed(seed, claim.id, write_key(calls))}
+    drawn = {**axes, "seed": derive_seed(seed, claim.shares or claim.id, write_key(calls))}
     return (*(c for c in calls if c.name != AXES), Call(AXES, drawn))
 
 

@@ -28,21 +28,22 @@ from theory.errors import InputError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-PROFILES = ("quick", "full")
+PROFILES = ("quick", "full", "gpu")
 AXES = "at"  # the name under which plain axes stand in a key
 
 
 @dataclass(frozen=True)
 class ByProfile:
-    """A number (or any value) that depends on how long the user is willing to wait."""
+    """A number (or any value) that depends on how long the user is willing to wait, and on what."""
 
     quick: Any
     full: Any
+    gpu: Any
 
 
-def by_profile(*, quick: Any, full: Any) -> Any:
-    """A value that is ``quick`` in the quick profile and ``full`` in the full one."""
-    return ByProfile(quick, full)
+def by_profile(*, quick: Any, full: Any, gpu: Any = None) -> Any:
+    """A value that is ``quick`` in the quick profile, ``full`` in the full one and ``gpu`` (``full`` unless given) in that of the GPU."""
+    return ByProfile(quick, full, full if gpu is None else gpu)
 
 
 def resolve(value: Any, profile: str) -> Any:

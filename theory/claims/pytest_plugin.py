@@ -1,6 +1,6 @@
 """pytest runs claims: every Claim in a collected module is a test item.
 
-Options: ``--profile quick|full``, ``--seed N`` (draws every instance afresh), ``--ledger PATH`` (writes the JSON ledger, and
+Options: ``--profile quick|full|gpu``, ``--seed N`` (draws every instance afresh), ``--ledger PATH`` (writes the JSON ledger, and
 the page beside it). ``-k`` and ``-n`` work as for any test. The plugin is installed with mdplab, so a directory of checks
 anywhere produces a ledger.
 """
@@ -23,7 +23,9 @@ PROPERTY = "mdplab ledger line"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a run over claims."""
     group = parser.getgroup("mdplab", "claims")
-    group.addoption("--profile", default="quick", choices=("quick", "full"), help="how many and how large instances to check")
+    group.addoption(
+        "--profile", default="quick", choices=("quick", "full", "gpu"), help="how many and how large instances to check"
+    )
     group.addoption("--seed", type=int, default=0, help="draws every instance afresh from this seed")
     group.addoption("--ledger", type=Path, default=None, metavar="PATH", help="write the ledger to this file")
 

@@ -142,18 +142,26 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def _one(package: str, claim_id: str, profile: str, seed: int) -> Entry:
-    """Run one claim in a worker process and return its ledger line."""
+def _several(package: str, ids: Sequence[str], profile: str, seed: int) -> list[Entry]:
+    """Run the claims ``ids`` in a worker process, one after the other, and return their ledger lines."""
     claims = registered()
-    if claim_id not in claims:
+    if not claims.keys() >= set(ids):
         claims = discover(package)
-    return entry(run_claim(claims[claim_id], profile=profile, seed=seed))
+    return [entry(run_claim(claims[i], profile=profile, seed=seed)) for i in ids]
+
+
+def _together(claims: Sequence[Claim]) -> list[list[str]]:
+    """The ids of ``claims``, those that share a computation in one list, in the order of their first."""
+    groups: dict[str, list[str]] = {}
+    for made in claims:
+        groups.setdefault(f"{made.module} {made.shares}" if made.shares else made.id, []).append(made.id)
+    return list(groups.values())
 
 
 def check_settings(profile: str, seed: int) -> None:
     """Raise :class:`InputError` unless a run can be made with this profile and seed."""
     if profile not in PROFILES:
-        raise InputError(f"there is no profile {profile!r}; there are {' and '.join(PROFILES)}.")
+        raise InputError(f"there is no profile {profile!r}; there are {', '.join(PROFILES[:-1])} and {PROFILES[-1]}.")
     if seed < 0:
         raise InputError(f"the seed of a run is {seed}; it must not be negative.")
 
@@ -171,6 +179,7 @@ def run(claims: Sequence[Claim], *, package: str, profile: str = "quick", seed: 
     from joblib import Parallel, delayed, parallel_config
 
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
-            delayed(_one)(package, made.id, profile, seed) for made in claims
-        )
+        for lines in Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
+            delayed(_several)(package, ids, profile, seed) for ids in _together(claims)
+        ):
+            yield from lines
