@@ -23,7 +23,7 @@ class LossSequence:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        losses = np.array(self.losses, dtype=float)
+        losses = np.array(self.losses, dtype=float, order="C")  # one signature of the compiled simulators
         if losses.ndim != 2 or losses.size == 0:
             raise InputError(f"a sequence of losses has the shape (rounds, arms), not {losses.shape}.")
         outside = ~((losses >= 0) & (losses <= 1))

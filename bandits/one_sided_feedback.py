@@ -108,7 +108,7 @@ class OneSidedProblem:
     key: str | None = None
 
     def __post_init__(self) -> None:
-        policies, labels = np.array(self.policies, dtype=float), np.array(self.labels, dtype=float)
+        policies, labels = np.array(self.policies, dtype=float, order="C"), np.array(self.labels, dtype=float)
         people = np.array(self.people)
         X = self.panel.people
         if policies.ndim != 2 or policies.shape[0] == 0 or policies.shape[1] != X:

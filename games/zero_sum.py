@@ -125,7 +125,7 @@ def zero_sum_descent(
 
     descent_path(
         game.payoff,
-        np.ascontiguousarray(game.payoff.T),
+        game.payoff.T.copy(),  # writable in every shape: one signature
         game.log_row_reference,
         game.log_column_reference,
         temperature,

@@ -86,6 +86,14 @@ regret_exponent_linear.control("no optimism, on a lock", because="it takes the b
 regret_exponent_linear.control("the exponent 2/3", because="that is explore-then-commit's", between=(0.6, 0.75))
 
 
+@functools.lru_cache(maxsize=4)  # a claim and its controls look at the same runs
+def _early(mdp: LinearMDP, seed: int, runs: int, episodes: int, learner: LinearActorCritic) -> Floats:
+    """Pseudo-regret after 500, 2000, ... episodes, shape (runs, checkpoints)."""
+    return linear_actor_critic(
+        mdp, episodes, run_seeds(seed, runs), learner, checkpoints=_fourfold(500, episodes)
+    ).pseudo_regret
+
+
 @claim(
     PAPER,
     "rare-switch-necessity-linear",
@@ -110,11 +118,9 @@ def rare_switch_necessity_linear(
     The policy of the first episode after a switch is the uniform one, whatever the critic; so the regret is exactly that of the uniform policy
     in every episode. Either remedy alone will do: switch when log det has grown by log 2, or do not reset (controls).
     """
-    marks, seeds = _fourfold(500, episodes), run_seeds(seed, runs)
-    rare = LinearActorCritic(scale=float(mdp.horizon))
+    marks, rare = _fourfold(500, episodes), LinearActorCritic(scale=float(mdp.horizon))
     frequent = LinearActorCritic(scale=float(mdp.horizon), threshold=threshold, reset=reset)
-    often = linear_actor_critic(mdp, episodes, seeds, frequent, checkpoints=marks).pseudo_regret
-    seldom = linear_actor_critic(mdp, episodes, seeds, rare, checkpoints=marks).pseudo_regret
+    often, seldom = (_early(mdp, seed, runs, episodes, learner) for learner in (frequent, rare))
     return all_of(
         linear=slope(marks, often, between=(0.98, 1.02)),
         rare=slope(marks, seldom, between=(0.0, 0.75)),

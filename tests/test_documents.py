@@ -4,7 +4,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -33,3 +35,14 @@ def test_the_other_examples_of_the_readme_run() -> None:
     done = subprocess.run([sys.executable, "-c", "\n".join(shown)], capture_output=True, text=True, check=False, cwd=HOUSE)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= len(shown)
+
+
+def test_the_example_of_an_experiment_runs() -> None:
+    pytest.importorskip("jax", reason="needs the extra neural")
+    (block,) = re.findall(r"```python\n(.*?)```", (HOUSE / "docs/neural.md").read_text(encoding="utf-8"), re.DOTALL)
+    shown: dict[str, Any] = {"__name__": "shown"}
+    exec(block, shown)
+    gap = shown["gap"].mean(axis=1)
+    assert (gap > 0).all()
+    assert (np.diff(gap, axis=1) < 0).all()
+    assert gap[1, -1] < 0.1 * gap[1, 0]

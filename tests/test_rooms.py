@@ -1,6 +1,7 @@
 """The rooms of the house: imports point one way, and opening the door is quick."""
 
 import ast
+import functools
 import importlib.util
 import subprocess
 import sys
@@ -22,14 +23,15 @@ DOOR = Path("mdplab/cli.py")  # the command line opens every room but the checks
 HOUSE = Path(__file__).parent.parent
 
 
-def _imported(path: Path) -> set[str]:
-    found = set()
+@functools.cache
+def _imported(path: Path) -> frozenset[str]:
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found |= {node.module}
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -264,7 +264,7 @@ def episodic_hybrid_actor_critic(
         np.ascontiguousarray(mdp.P),
         np.ascontiguousarray(mdp.R),
         mdp.start,
-        np.ascontiguousarray(as_episodic_probabilities(mdp, behaviour)),
+        np.array(as_episodic_probabilities(mdp, behaviour), order="C"),  # a copy, writable: one signature
         offline_episodes,
         0.0 if on_policy_only else 1.0 / offline_episodes,
         (1.0 if on_policy_only else lam) / episodes,

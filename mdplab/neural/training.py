@@ -18,6 +18,8 @@ import functools
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -127,6 +129,8 @@ def train(
     marks = read_checkpoints(steps, checkpoints, "step")
     settings = _settings(hypers)
     _check_problems(problems, each.size)
+    if lanes is not None and lanes < 1:
+        raise InputError(f"a chunk has at least one lane, not {lanes}.")
     H, R = len(hypers), each.size
     chunk = lanes or min(LANES.get(kind.platform, LANES["cpu"]), H * R)
     store = None if folder is None else _Store(Path(folder), experiment, each, hypers, marks, problems, chunk)
@@ -274,7 +278,7 @@ class _Store:
                 state = [kept[f"state{i}"] for i in range(len(leaves))]
                 names = sorted(name[2:] for name in kept.files if name.startswith("m:"))
                 records = [{name: kept[f"m:{name}"][k] for name in names} for k in range(int(kept["records"]))]
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None, []
         if any(a.shape != b.shape or a.dtype != b.dtype for a, b in zip(state, leaves)):
             return None, []
@@ -286,8 +290,11 @@ class _Store:
         arrays |= {f"m:{name}": np.stack([record[name] for record in records]) for name in records[0]}
         path = self._path(number)
         part = path.with_suffix(".part.npz")
-        np.savez(part, records=len(records), **arrays)  # type: ignore[arg-type]
-        os.replace(part, path)
+        try:
+            np.savez(part, records=len(records), **arrays)  # type: ignore[arg-type]
+            os.replace(part, path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}; what was kept before is kept.") from error
 
     def _path(self, number: int) -> Path:
         return self.folder / f"chunk-{number:05d}.npz"

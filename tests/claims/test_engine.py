@@ -9,7 +9,8 @@ from theory import statistics
 from theory.claims import Claim, Paper, Range, all_of, always, at_most, claim, domain, family, over, replay, run_claim
 from theory.claims.comparison import current_level
 from theory.claims.declaration import registered
-from theory.claims.families import Call, derive_seed, read_key, write_key
+from theory.claims.families import PROFILES, Call, by_profile, derive_seed, read_key, resolve, write_key
+from theory.claims.suite import _together
 from theory.errors import InputError, Unavailable
 
 PAPER = Paper(key="engine-tests", title="Toy statements", authors="nobody", year=2026, theme="tests")
@@ -119,6 +120,28 @@ def test_a_check_that_draws_gets_a_seed_that_the_key_carries() -> None:
     assert replay(made, first.worst_instance).lhs == first.worst.lhs  # type: ignore[union-attr]
 
 
+def test_claims_that_share_a_computation_meet_the_same_seeds_in_one_process() -> None:
+    seen: dict[str, list[int]] = {}
+
+    def check(name: str):
+        @over(size=(1, 2))
+        def drawn(*, size, seed):
+            seen.setdefault(name, []).append(seed)
+            return at_most(0.5, 1.0)
+
+        drawn.__name__ = name
+        return drawn
+
+    shared = [make(check("one"), shares="runs"), make(check("two"), shares="runs")]
+    alone = make(check("three"))
+    for made in (*shared, alone):
+        run_claim(made, seed=4)
+    assert seen["one"] == seen["two"]
+    assert len(set(seen["one"])) == 2
+    assert not set(seen["three"]) & set(seen["one"])
+    assert _together([shared[0], alone, shared[1]]) == [[shared[0].id, shared[1].id], [alone.id]]
+
+
 def test_a_counterexample_is_shrunk() -> None:
     @over(numbers.sweep(n=(2, 40), scale=(1.0, 3.14159265), draws=3))
     def small(values):
@@ -131,6 +154,12 @@ def test_a_counterexample_is_shrunk() -> None:
     assert call.parameters["scale"] == 3.0
     assert call.parameters["seed"] < 5
     assert replay(make(small), result.evidence.shrunk or "").outcome == "refuted"
+
+
+def test_values_by_profile() -> None:
+    assert [resolve(by_profile(quick=1, full=2), profile) for profile in PROFILES] == [1, 2, 2]
+    assert [resolve(by_profile(quick=1, full=2, gpu=3), profile) for profile in PROFILES] == [1, 2, 3]
+    assert resolve(7, "gpu") == 7
 
 
 def test_the_search_spends_its_budget_and_no_more() -> None:
