@@ -16,6 +16,14 @@ from typing import Any
 import pandas as pd
 
 from experiments.dataset_resets import resets_study
+from experiments.neural_dpo import neural_dpo_study
+from experiments.neural_meta import neural_meta_study
+from experiments.neural_mixtures import mixtures_study
+from experiments.neural_nash import neural_nash_study
+from experiments.neural_npg import neural_npg_study
+from experiments.neural_overestimation import neural_overestimation_study
+from experiments.neural_sac import neural_sac_study
+from experiments.neural_tokens import neural_tokens_study
 from experiments.optimistic_actor_critic import (
     accuracy_study,
     actor_step_study,
@@ -88,6 +96,41 @@ STUDIES: dict[str, Declared] = {
         3,
         {"numbers": (250, 1000, 4000), "runs": 5},
     ),
+    "neural-nash": Declared(
+        "Networks that learn the equilibria of contextual preference games, by query: Nash-MD, Nash-MP and online IPO.",
+        neural_nash_study,
+        15,
+    ),
+    "neural-dpo": Declared(
+        "DPO offline and online and HyPO with networks and with tables, as they train, beside where they end exactly.",
+        neural_dpo_study,
+        35,
+    ),
+    "neural-meta": Declared(
+        "Learned schedules of step sizes at two horizons, and the worst regret of learned update rules by curriculum.",
+        neural_meta_study,
+        60,
+    ),
+    "neural-npg": Declared(
+        "Natural policy gradient with neural critics of 1 to 64 hidden units, by iteration, beside exact critics.",
+        neural_npg_study,
+        40,
+    ),
+    "neural-overestimation": Declared(
+        "The bias of trained critics by the noise of rewards and by the number of critics, beside the exact prediction.",
+        neural_overestimation_study,
+        120,
+    ),
+    "neural-sac": Declared(
+        "Soft Actor-Critic with small networks on random MDPs, by temperature and kind of critic, beside the exact soft optimum.",
+        neural_sac_study,
+        60,
+    ),
+    "neural-tokens": Declared(
+        "A small transformer on token trees, by training step: exact gradients, REINFORCE, DPO, GRPO and soft-Q regression.",
+        neural_tokens_study,
+        40,
+    ),
     "regret-of-t": Declared(
         "The optimistic actor-critic's regret on hard contexts at gaps re-tuned to T, up to a million episodes.",
         lambda: contexts_study((8000, 32_000, 128_000, 512_000, 1_024_000), seed=0, runs=128, name="regret-of-t"),
@@ -125,6 +168,11 @@ STUDIES: dict[str, Declared] = {
             mixture=0.2,
         ),
         70,
+    ),
+    "neural-mixtures": Declared(
+        "Modes of a ring that trained mixtures of Gaussian experts cover, by experts and by how the weights learn.",
+        mixtures_study,
+        120,
     ),
 }
 

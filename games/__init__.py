@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from games.generators import clone as clone
     from games.generators import cloned as cloned
     from games.generators import cyclic as cyclic
+    from games.generators import logistic as logistic
     from games.generators import low_rank as low_rank
     from games.generators import rock_paper_scissors as rock_paper_scissors
     from games.generators import tight_pair as tight_pair
@@ -307,6 +308,7 @@ _ROOMS = {
         "clone",
         "cloned",
         "cyclic",
+        "logistic",
         "low_rank",
         "rock_paper_scissors",
         "tight_pair",

@@ -81,6 +81,18 @@ def bradley_terry(K: int = 5, spread: float = 3.0, scale: float = 1.0, seed: int
 
 
 @family(K=2)
+def logistic(K: int = 5, spread: float = 1.0, scale: float = 1.0, rotating: bool = False, seed: int = 0) -> PreferenceGame:
+    """P = sigmoid(2 (B - B^T)) for a B with independent normal entries of deviation ``spread``: no order, no rewards behind it.
+
+    ``rotating``: with the signs of the cyclic tournament, rock-paper-scissors with strengths of its own for each pair.
+    """
+    rng, reference = drawn_reference(K, scale, seed)
+    B = spread * rng.standard_normal((K, K))
+    A = np.tanh(B - B.T) / 2  # sigmoid(2 x) - 1/2
+    return PreferenceGame(np.abs(A) * np.sign(cyclic(K=K).A) if rotating else A, reference)
+
+
+@family(K=2)
 def additive(K: int = 5, scale: float = 1.0, seed: int = 0) -> PreferenceGame:
     """Additive preferences (r_i - r_j) / 2 for rewards r uniform in [0, 1].
 

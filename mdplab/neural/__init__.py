@@ -21,11 +21,39 @@ from typing import TYPE_CHECKING, Any
 from theory.errors import Unavailable
 
 if TYPE_CHECKING:
+    from mdplab.neural import discrete_sac as discrete_sac
+    from mdplab.neural import distributional_sac as distributional_sac
+    from mdplab.neural import evolution as evolution
+    from mdplab.neural import learned_schedules as learned_schedules
+    from mdplab.neural import learned_updates as learned_updates
+    from mdplab.neural import mirror_descent as mirror_descent
+    from mdplab.neural import mixture_policies as mixture_policies
+    from mdplab.neural import nash_learning as nash_learning
     from mdplab.neural import networks as networks
+    from mdplab.neural import preference_optimisation as preference_optimisation
     from mdplab.neural import problems as problems
+    from mdplab.neural import replay as replay
+    from mdplab.neural import token_learners as token_learners
     from mdplab.neural import training as training
+    from mdplab.neural import transformer as transformer
 
-__all__ = ["networks", "problems", "training"]
+__all__ = [
+    "discrete_sac",
+    "distributional_sac",
+    "evolution",
+    "learned_schedules",
+    "learned_updates",
+    "mirror_descent",
+    "mixture_policies",
+    "nash_learning",
+    "networks",
+    "preference_optimisation",
+    "problems",
+    "replay",
+    "token_learners",
+    "training",
+    "transformer",
+]
 
 _LIBRARIES = ("jax", "jaxlib", "equinox", "optax")
 

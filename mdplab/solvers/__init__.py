@@ -26,6 +26,7 @@ from mdplab.solvers.policy import dense_policy, greedy_policy, softmax_policy, u
 from mdplab.solvers.policy_gradient import entropy_regularised_npg, natural_policy_gradient, policy_mirror_descent
 from mdplab.solvers.policy_iteration import policy_iterates, policy_iteration
 from mdplab.solvers.rational import exact_evaluation, exact_policy_iteration, rational_twin
+from mdplab.solvers.return_variance import ReturnVariance, return_variance
 from mdplab.solvers.robust import (
     RobustEvaluation,
     RobustSolution,
@@ -51,6 +52,7 @@ from mdplab.solvers.value_iteration import value_iterates, value_iteration
 __all__ = [
     "ConstrainedOptimum",
     "InfeasibleError",
+    "ReturnVariance",
     "RobustEvaluation",
     "RobustSolution",
     "Solution",
@@ -96,6 +98,7 @@ __all__ = [
     "q_values",
     "rational_twin",
     "relative_value_iteration",
+    "return_variance",
     "robust_evaluation",
     "robust_operator",
     "robust_policy_iteration",

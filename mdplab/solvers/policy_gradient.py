@@ -34,6 +34,8 @@ StepRule = Callable[[int, Floats, Floats], float]
 """A step size from the iteration k = 0, 1, ..., Q_k (N,) and log pi_k (N,)."""
 Update = Callable[[Floats, Floats, float], Floats]
 """The next log-policy (N,) from log pi_k (N,), the advantage A_k (N,) and the step size."""
+Critic = Callable[[int, Floats], Floats]
+"""What an actor is told in place of Q_k (N,), from the iteration k = 0, 1, ... and Q_k: an approximation f_k (N,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,10 +212,12 @@ def follow_updates(
     *,
     tau: float = 0.0,
     update: Update | None = None,
+    critic: Critic | None = None,
 ) -> PolicyTrajectory:
     """The trajectory log pi_{k+1} = ``update``(log pi_k, A_k, eta_k), with the exact advantages of each policy.
 
-    The update is normalise((1 - eta_k tau) log pi_k + eta_k A_k) unless given; A and Q differ by a constant of the state.
+    The update is normalise((1 - eta_k tau) log pi_k + eta_k A_k) unless given; A and Q differ by a constant of the state. What a
+    ``critic`` makes of Q_k takes the place of A_k.
     """
     if iterations < 0:
         raise InputError(f"the number of iterations must not be negative, and is {iterations}.")
@@ -243,7 +247,8 @@ def follow_updates(
         if rule is not None:
             sizes[k] = rule(k, q, log_policy)
         step = check_step(sizes[k])
-        advantage = q - value[state]  # small where it matters: the best action's is near 0
+        # the advantage is small where it matters: the best action's is near 0
+        advantage = q - value[state] if critic is None else critic(k, q)
         if update is not None:
             log_policy = update(log_policy, advantage, step)
             continue

@@ -14,6 +14,7 @@ from games.generators import (
     clone,
     cloned,
     cyclic,
+    logistic,
     low_rank,
     rock_paper_scissors,
     tight_pair,
@@ -33,6 +34,7 @@ FAMILIES = {
         bradley_terry,
         cloned,
         cyclic,
+        logistic,
         low_rank,
         rock_paper_scissors,
         tight_pair,
@@ -81,6 +83,11 @@ def test_families_are_what_they_say() -> None:
     assert (np.abs(cyclic(K=6).A).sum(axis=0) == 2).all()  # one of the five others is tied
     theta = np.arctanh(2 * bradley_terry(K=5, spread=1.0, seed=2).A[:, 0]) * 2  # theta_i - theta_0
     assert np.allclose(bradley_terry(K=5, spread=1.0, seed=2).A, 1 / (1 + np.exp(theta - theta[:, None])) - 0.5)
+    free, turning = (logistic(K=5, scale=0.0, rotating=rotating, seed=3).A for rotating in (False, True))
+    assert np.array_equal(np.abs(free), np.abs(turning))
+    assert np.array_equal(np.sign(turning), np.sign(cyclic(K=5).A))
+    B = np.random.default_rng(3).standard_normal((6, 5))[1:]  # after the reference
+    assert np.allclose(free, 1 / (1 + np.exp(-2 * (B - B.T))) - 0.5)
     assert np.array_equal(rock_paper_scissors().A, 0.5 * np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]))
     assert np.allclose(uniform(K=4, scale=0.0).log_reference, -np.log(4))
     odds = tight_pair(beta=0.05).log_reference

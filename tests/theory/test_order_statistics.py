@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.special import log_ndtr
 
 from theory.errors import InputError
-from theory.order_statistics import expected_normal_maximum
+from theory.order_statistics import expected_maximum_of_minima, expected_normal_maximum
 
 
 def test_closed_forms():
@@ -51,3 +51,30 @@ def test_simulation():
 def test_other_counts_are_refused(count):
     with pytest.raises(InputError, match="from 1 to 10"):
         expected_normal_maximum(count)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 7])
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_maxima_of_minima_by_inclusion_and_exclusion(count, members):
+    """The maximum is the alternating sum of the minima over subsets; the smallest of k m numbers has mean -e_{km}."""
+    terms = [math.comb(count, k) * (-1) ** k * expected_normal_maximum(k * members) for k in range(1, count + 1)]
+    assert abs(expected_maximum_of_minima(count, members) - math.fsum(terms)) <= 1e-12
+
+
+def test_maxima_of_minima_by_simulation():
+    draws = np.random.default_rng(0).standard_normal((30_000, 4, 2)).min(axis=2).max(axis=1)
+    assert abs(draws.mean() - expected_maximum_of_minima(4, 2)) <= 5 * draws.std() / math.sqrt(draws.size)
+
+
+def test_maxima_of_minima_of_very_many():
+    """With one member it is the maximum, with one action the negative of it; the duality of games bounds the rest."""
+    assert abs(expected_maximum_of_minima(10**9, 1) - expected_normal_maximum(10**9)) <= 1e-10
+    assert abs(expected_maximum_of_minima(1, 10**9) + expected_normal_maximum(10**9)) <= 1e-10
+    for count in (2, 10, 1000):
+        assert expected_maximum_of_minima(count, count) < 0
+
+
+@pytest.mark.parametrize(("count", "members", "what"), [(0, 2, "maximum"), (2, 0, "minimum"), (2, 1.5, "minimum")])
+def test_other_counts_of_minima_are_refused(count, members, what):
+    with pytest.raises(InputError, match=f"the {what} is of a whole number"):
+        expected_maximum_of_minima(count, members)

@@ -137,7 +137,8 @@ def run_claim(claim: Claim, *, profile: str = "quick", seed: int = 0) -> Result:
         if variant.own_domains:
             for product in variant.domains:
                 _run_domain(claim, product, [variant], families, profile, seed)
-    if main.evidence.outcome == "refuted" and not main.evidence.error:
+    # A shared computation is a long one, and each simpler instance would begin it anew.
+    if main.evidence.outcome == "refuted" and not main.evidence.error and not claim.shares:
         main.evidence.shrunk = _shrink(claim, main, families, profile)
     controls = list(zip(claim.controls, (v.evidence for v in variants[1:])))
     return Result(

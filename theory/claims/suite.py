@@ -151,11 +151,11 @@ def _several(package: str, ids: Sequence[str], profile: str, seed: int) -> list[
 
 
 def _together(claims: Sequence[Claim]) -> list[list[str]]:
-    """The ids of ``claims``, those that share a computation in one list, in the order of their first."""
+    """The ids of ``claims``, those that share a computation in one list; the longest lists first, which no worker is left with alone."""
     groups: dict[str, list[str]] = {}
     for made in claims:
         groups.setdefault(f"{made.module} {made.shares}" if made.shares else made.id, []).append(made.id)
-    return list(groups.values())
+    return sorted(groups.values(), key=len, reverse=True)
 
 
 def check_settings(profile: str, seed: int) -> None:
