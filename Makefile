@@ -48,7 +48,7 @@ notebooks: $(STAMP)  ## execute every notebook
 	@set -e; for book in notebooks/*.ipynb; do echo $$book; \
 	  $(BIN)/jupyter execute $$book; done
 
-bench: $(STAMP)  ## measure the solvers of MDPs and of games, the learners and the bandits beside their peers
+bench: $(STAMP)  ## measure the solvers of MDPs and of games, the learners, the bandits and the networks beside their peers
 	$(BIN)/python benchmarks/solvers.py
 	$(BIN)/python benchmarks/constrained.py
 	$(BIN)/python benchmarks/robust_iteration.py
@@ -57,6 +57,7 @@ bench: $(STAMP)  ## measure the solvers of MDPs and of games, the learners and t
 	$(BIN)/python benchmarks/counterfactual_regret.py
 	$(BIN)/python benchmarks/learning.py
 	$(BIN)/python benchmarks/bandit_pulls.py
+	$(BIN)/python benchmarks/neural.py
 
 clean:  ## remove the environment, caches and everything generated
 	rm -rf .venv ledger figures/out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -105,8 +105,7 @@ def measure_training(*, seeds: NDArray[np.uint64], steps: int, checkpoints: int)
     table["best_mass"] = done.measured["best_mass"].transpose(1, 0, 2).ravel()
     for place, name in enumerate(("exact_gap", "exact_mass")):
         table[name] = np.repeat(exact[:, :, place].ravel(), K)
-    table["device"] = np.full(seeds.size * H * K, done.device)
-    return table
+    return table | done.origin(seeds.size * H * K)
 
 
 def _variant(family: str, method: str) -> str:

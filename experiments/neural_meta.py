@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,10 +104,11 @@ def neural_meta_study(runs: int = 12, generations: int = 150, seed: int = 0) -> 
     return Study("neural-meta", measure_meta, points, run_seeds(seed, runs), block=runs)
 
 
-def measure_meta(*, seeds: NDArray[np.uint64], what: str, generations: int) -> dict[str, ArrayLike]:
+def measure_meta(*, seeds: NDArray[np.uint64], what: str, generations: int) -> Mapping[str, ArrayLike]:
     """One point of :func:`neural_meta_study`; schedules are trained for four times as many generations."""
     if what == "rules":
-        worst = worst_cases(train_rules(seeds, generations, 1000, lanes=LANES), 1000)
+        trained = train_rules(seeds, generations, 1000, lanes=LANES)
+        worst = worst_cases(trained, 1000)
         none = np.zeros(worst.size, dtype=np.int64)
         return {
             "seed": np.tile(seeds, len(MIXTURES)),
@@ -114,8 +116,9 @@ def measure_meta(*, seeds: NDArray[np.uint64], what: str, generations: int) -> d
             "N": none,
             "k": none,
             "value": worst.ravel(),
-        }
-    steps = train_schedules(seeds, 4 * generations, (10, 30, 100, 300), HELD_OUT, lanes=LANES).last("schedule")
+        } | trained.origin(worst.size)
+    trained = train_schedules(seeds, 4 * generations, (10, 30, 100, 300), HELD_OUT, lanes=LANES)
+    steps = trained.last("schedule")
     rows = [
         (int(run), setting, N, k, float(steps[i, j, steps.shape[2] - N + k, column]))
         for i, setting in enumerate(SEES)
@@ -124,4 +127,5 @@ def measure_meta(*, seeds: NDArray[np.uint64], what: str, generations: int) -> d
         for k in range(N)
     ]
     seed, setting, N, k, value = zip(*rows)
-    return {"seed": np.array(seed, dtype=np.uint64), "setting": setting, "N": N, "k": k, "value": value}
+    table: dict[str, ArrayLike] = {"seed": np.array(seed, dtype=np.uint64), "setting": setting, "N": N, "k": k, "value": value}
+    return table | trained.origin(len(rows))

@@ -107,5 +107,4 @@ def measure_overestimation(*, seeds: NDArray[np.uint64], part: str, steps: int) 
         ],
         dtype=np.float32,
     )
-    table["device"] = np.full(seeds.size * len(arms), done.device)
-    return table
+    return table | done.origin(seeds.size * len(arms))

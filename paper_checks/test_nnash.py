@@ -5,7 +5,7 @@ regularised at it, eta the step, q_t the mixture of pi_t and mu with the weight 
 :math:`\max_p [\langle p, A \pi\rangle - \tau \mathrm{KL}(p\|\mu)] + \tau \mathrm{KL}(\pi\|\mu)`.
 
 Contexts have the preference matrix sigmoid(2 (B - B^T)) with a normal B, half of them with the signs of rock-paper-scissors.
-The iteration of the specification, pi_{t+1} proportional to q_t exp(eta P(. > q_t)), is that of
+The iteration pi_{t+1} proportional to q_t exp(eta P(. > q_t)), is that of
 `games.mirror_descent.nash_mirror_descent`, as P and A differ by a constant; `nash-md/bias` proves where it goes.
 
 Tolerance claims train networks; what was trained, for how long and how near is near enough stands in each.

@@ -157,7 +157,7 @@ no_single_constant.control("30 and 40 steps", because="one constant serves both 
     kind="separation",
     source="derived",
     assumes="N = 30, 300; long: the best of N/2 - 5 .. N/2 steps of the flat direction's Kalman gains, then 1/h of the steep one, then its own",
-    note="A local search without a bound on the steps stops elsewhere, such as at 0.161 for N = 30 (the specification's) where these schedules have"
+    note="A local search without a bound on the steps stops elsewhere, such as at 0.161 for N = 30, where these schedules have"
     " 0.0625. So the best schedule is a statement about a bound on the steps.",
 )
 @over(N=(30, 300))

@@ -396,7 +396,7 @@ learners.control(
     assumes="tolerance claim: what is trained stands at the head of the file; the exact gradient of E_pi r; Adam with rate"
     " 0.005",
     note="How much that is depends on the instance: 0.013 to 1.9 times the gap of mu on 60 of them, 0.54 on average, and"
-    " more than half on a third. It does not stay above half, as the specification expected.",
+    " more than half on a third. It does not always stay above half.",
     tests=2,
     shares="toktree-training",
 )

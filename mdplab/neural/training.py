@@ -90,9 +90,11 @@ class Training:
             table[name] = np.tile(np.repeat([float(setting[name]) for setting in self.hypers], K), R)
         table["step"] = np.tile(self.steps, R * H)
         table |= {name: v.transpose(1, 0, 2).ravel() for name, v in self.measured.items() if v.ndim == 3}
-        table["device"] = np.full(R * H * K, self.device)
-        table["jax"] = np.full(R * H * K, jax.__version__)
-        return table
+        return table | self.origin(R * H * K)
+
+    def origin(self, rows: int) -> dict[str, NDArray[Any]]:
+        """The columns ``device`` and ``jax`` (its version) of a table with so many rows."""
+        return {"device": np.full(rows, self.device), "jax": np.full(rows, jax.__version__)}
 
 
 def device_of(device: Device = "any") -> Any:
