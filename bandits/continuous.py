@@ -388,7 +388,7 @@ def best_expert_odds(bandit: ContinuousBandit, policy: GaussianMixture, cells: i
     The line is cut into ``cells`` of even length within 9 deviations of each expert, and what is left between and beyond. On
     a cell of length b the reward is within :math:`b^2 \max |r''| / 8` of its chord, hence between its values at the two ends
     widened by that; in the tails it is anything. With :math:`p_{ki}` the probability of cell i under expert k, the bounds are
-    :math:`\sum_i p_{ki} \prod_{j \ne k} P_j(\text{a reward that is surely, or perhaps, smaller})`.
+    :math:`\sum_i p_{ki} \prod_{j \ne k} P_{ji}`, :math:`P_{ji}` that of a reward of expert j which is surely, or perhaps, smaller.
     """
     if cells < 2:
         raise InputError(f"the line is cut into at least 2 cells, not {cells}.")
