@@ -1,6 +1,8 @@
-"""A package of toy claims, one of each sort, for the tests of the ledger, its page, the command line and the plugin."""
+"""What tests share: a package of toy claims, one of each sort (for the ledger, its page, the command line, the plugin); quantecon."""
 
+import fcntl
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,15 @@ from hypothesis import settings
 # The same examples each time. `pytest --hypothesis-profile=default tests` looks for new ones.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
+
+
+@pytest.fixture(scope="session")
+def quantecon() -> Any:
+    """quantecon, which compiles when it is imported: two workers that do so at once spoil Numba's files for each other."""
+    with (Path(tempfile.gettempdir()) / "mdplab-quantecon.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return pytest.importorskip("quantecon", reason="quantecon (extra `peers`) is not installed")
+
 
 RIGHT = r'''
 """Claims whose verdicts are the expected ones."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -268,9 +270,10 @@ def test_agreement_with_nashpy() -> None:
         assert (M @ column).max() - (found.row @ M).min() <= 1e-7
 
 
-def test_agreement_with_quantecon() -> None:
-    games = pytest.importorskip("quantecon.game_theory", reason="quantecon gives an independent answer")
-    minmax = pytest.importorskip("quantecon.optimize.minmax", reason="quantecon gives an independent answer").minmax
+def test_agreement_with_quantecon(quantecon: Any) -> None:
+    games = quantecon.game_theory
+    from quantecon.optimize.minmax import minmax
+
     for M in random_games(1):
         row, column = games.lemke_howson(games.NormalFormGame([games.Player(M), games.Player(np.ascontiguousarray(-M.T))]))
         found = solve_nash_lp(M)

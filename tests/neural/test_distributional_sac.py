@@ -15,8 +15,6 @@ from mdplab.neural.networks import MLP
 from mdplab.neural.problems import soft_policy_value
 from mdplab.solvers import evaluate_policy, return_variance, soft_evaluate
 
-USUAL = {"noise": 1.0, "scale": 1.0, "units": 0.0, "substituted": 0.0, "separate": 0.0}
-
 
 def _mdp(seed=0):
     return dirichlet_mdp(S=4, A=3, gamma=0.8, concentration=0.3, seed=seed)

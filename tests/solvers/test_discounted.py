@@ -1,5 +1,7 @@
 """The discounted solvers against brute force, fractions, quantecon and each other; brackets, kernels, invariances, bad input."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -205,8 +207,8 @@ def test_parallel_sweeps_equal_serial_ones_block_by_block() -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.9, 0.999])
-def test_large_models_and_quantecon_agree(gamma: float) -> None:
-    markov = pytest.importorskip("quantecon.markov", reason="quantecon (extra `peers`) is not installed")
+def test_large_models_and_quantecon_agree(gamma: float, quantecon: Any) -> None:
+    markov = quantecon.markov
     from scipy.sparse import csr_matrix
 
     for mdp in (
