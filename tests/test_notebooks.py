@@ -14,9 +14,10 @@ BY_JUPYTER = "first_mdp"  # in a kernel of its own; the others in this process, 
 
 
 @pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem != BY_JUPYTER], ids=lambda p: p.stem)
-def test_the_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shells = pytest.importorskip("IPython.core.interactiveshell", reason="the extra `notebooks` is not installed")
     monkeypatch.chdir(path.parent)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))  # leaves the user's history alone
     monkeypatch.setitem(sys.modules, "ipywidgets", None)  # nobody moves a slider here: what stands in for it is drawn
     shell = shells.InteractiveShell()
     with mpl.rc_context():

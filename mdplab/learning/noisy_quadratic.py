@@ -86,24 +86,6 @@ def _forward(problem: NoisyQuadratic, schedule: Sequence[float]) -> list[list[fl
     return found
 
 
-def loss_gradient(problem: NoisyQuadratic, schedule: ArrayLike) -> tuple[float, Array]:
-    """The expected loss of one schedule (N,), and its gradient (N,) by a backward pass."""
-    steps = np.asarray(schedule, dtype=float).tolist()
-    gradient = np.zeros(len(steps))
-    loss = 0.0
-    # plain numbers: two coordinates are too few for arrays to pay
-    for path, h, n in zip(_forward(problem, steps), problem.curvatures, problem.noise):
-        loss += 0.5 * h * path[-1]
-        weight = 0.5 * h
-        part = [0.0] * len(steps)
-        for k in range(len(steps) - 1, -1, -1):
-            shrink = 1.0 - steps[k] * h
-            part[k] = 2.0 * weight * (steps[k] * n - shrink * h * path[k])
-            weight *= shrink * shrink
-        gradient += part
-    return loss, gradient
-
-
 def greedy_schedule(problem: NoisyQuadratic, steps: int, most: float = math.inf) -> Array:
     r"""The schedule, shape (steps,), whose every step makes the loss right after it as small as it can, within [0, ``most``].
 

@@ -59,11 +59,6 @@ def ensemble(make: Callable[[jax.Array], Tree], key: jax.Array, members: int) ->
     return jax.vmap(make)(jax.random.split(key, members))
 
 
-def parameters(network: object) -> int:
-    """How many numbers a network holds."""
-    return sum(leaf.size for leaf in jax.tree.leaves(network))
-
-
 def adam_step(
     network: Tree, gradient: Tree, state: optax.OptState, learning_rate: jax.Array | float, **options: float
 ) -> tuple[Tree, optax.OptState]:

@@ -142,6 +142,15 @@ def test_claims_that_share_a_computation_meet_the_same_seeds_in_one_process() ->
     assert _together([shared[0], alone, shared[1]]) == [[shared[0].id, shared[1].id], [alone.id]]
 
 
+def test_what_shares_a_computation_is_not_shrunk() -> None:
+    @over(numbers.sweep(n=50, scale=1.0, draws=3))
+    def small(values):
+        return at_most(values, 0.1)
+
+    assert run_claim(make(small)).evidence.shrunk is not None
+    assert run_claim(make(small, shares="numbers")).evidence.shrunk is None
+
+
 def test_a_counterexample_is_shrunk() -> None:
     @over(numbers.sweep(n=(2, 40), scale=(1.0, 3.14159265), draws=3))
     def small(values):

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from mdplab import neural
 from mdplab.models import ModelError, dirichlet_mdp, garnet
-from mdplab.neural.networks import REAL, adam_state, adam_step, ensemble, mlp, parameters, polyak
+from mdplab.neural.networks import REAL, adam_state, adam_step, ensemble, mlp, polyak
 from mdplab.neural.problems import backup, soft_policy_value, stack_tabular, state_visits
 from mdplab.neural.training import Experiment, Training, train
 from mdplab.solvers import discounted_occupancy, q_values, soft_evaluate
@@ -167,7 +167,6 @@ def test_a_perceptron_is_the_formula() -> None:
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     W, b = [np.asarray(w) for w in network.weights], [np.asarray(v) for v in network.biases]
     np.testing.assert_allclose(network(x), np.tanh(x @ W[0] + b[0]) @ W[1] + b[1], rtol=1e-5)
-    assert parameters(network) == 3 * 5 + 5 + 5 * 2 + 2
     assert not np.asarray(mlp(jax.random.key(0), (3, 5, 2), last=0.0)(x)).any()
     twins = ensemble(lambda key: mlp(key, (3, 2)), jax.random.key(1), 2)
     assert twins.weights[0].shape == (2, 3, 2)
